@@ -1,0 +1,76 @@
+# `make` alone lists the targets. Each does all of its own set-up, in .venv, from the hashed
+# requirements; all that must be there beforehand is Python >= 3.11 and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The requirements files are complete, so nothing is left to resolve.
+INSTALL := $(BIN)/python -m pip install -qq --no-deps --no-compile --no-input \
+	--disable-pip-version-check
+
+# Each is touched when its set-up is complete, and is older than its causes when it is not.
+RUN_READY := $(VENV)/ready-to-run
+TEST_READY := $(VENV)/ready-to-test
+
+# Off are the optional rules (ASYNC106, ASYNC9…), and ASYNC124, which wants an `async def` without
+# `await` made sync: a method that a Protocol makes async cannot be. What blocks goes to a thread.
+ASYNC_RULES := --disable=ASYNC106,ASYNC124,ASYNC9 \
+	--async200-blocking-calls='os.fsync->offload,os.fdatasync->offload,sqlite3.*->offload'
+
+# The newest Python that can make a virtual environment; `make PYTHON=… test` overrides.
+PYTHON = $(shell for candidate in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	$$candidate -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' \
+		2>/dev/null && { command -v $$candidate; break; }; done)
+
+.PHONY: help demo test check lint types imports tests up clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(RUN_READY) ## three real nodes, a shopping cart, a node killed and brought back
+	@$(BIN)/python -m shopping_cart.demo
+
+test: check tests ## lint, types, import rules and all tests
+
+check: lint types imports ## lint, types and import rules alone
+
+up: $(RUN_READY) ## a dev cluster of three nodes that stays, until Ctrl-C
+	@$(BIN)/dyn-cli dev up
+
+clean: ## remove the virtual environment, caches and build products
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find dynamo_py ring gossip tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lint: $(TEST_READY)
+	@$(BIN)/ruff check --quiet .
+	@find dynamo_py ring gossip tools tests -name '*.py' \
+		-exec $(BIN)/flake8-async $(ASYNC_RULES) {} +
+
+types: $(TEST_READY)
+	@$(BIN)/mypy --no-error-summary
+
+imports: $(TEST_READY)
+	@$(BIN)/lint-imports --no-logo
+
+tests: $(TEST_READY)
+	@$(BIN)/python -m pytest --quiet
+
+# Made anew when it was left half made, or when the Python that it points to is gone.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 with venv found:" \
+		"install one, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON)"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+
+$(RUN_READY): $(BIN)/python requirements.txt pyproject.toml
+	@$(INSTALL) --require-hashes -r requirements.txt
+	@$(INSTALL) --no-build-isolation -e .
+	@touch $@
+
+$(TEST_READY): requirements-dev.txt $(RUN_READY)
+	@$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@

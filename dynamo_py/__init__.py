@@ -1,0 +1,67 @@
+"""A Dynamo-style key-value store: leaderless, always writable, self-healing.
+
+    async with dynamo_py.connect("127.0.0.1:7700") as store:
+        carts = store.bucket("carts")
+        done = await carts.put("alice", b"apples")
+
+`connect` reaches a cluster, `open_node` runs a node in this process; both give a `Store`.
+"""
+
+from __future__ import annotations
+
+from dynamo_py.client import resolve
+from dynamo_py.client.bucket import DELETE, Bucket, Store
+from dynamo_py.client.connecting import connect
+from dynamo_py.client.results import Context, Fetched, Hinted, Sibling, Stored
+from dynamo_py.config import NodeConfig
+from dynamo_py.embedded import EmbeddedNode, open_node
+from dynamo_py.errors import (
+    Damaged,
+    DeadlineExceeded,
+    DiskFull,
+    DynamoError,
+    InvalidRequest,
+    NodeUnavailable,
+    Overloaded,
+    PermissionDenied,
+    ProtocolError,
+    QuorumNotMet,
+    SiblingsFound,
+    StorageError,
+    SyncFailed,
+    TooManySiblings,
+    WrongState,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DELETE",
+    "Bucket",
+    "Context",
+    "Damaged",
+    "DeadlineExceeded",
+    "DiskFull",
+    "DynamoError",
+    "EmbeddedNode",
+    "Fetched",
+    "Hinted",
+    "InvalidRequest",
+    "NodeConfig",
+    "NodeUnavailable",
+    "Overloaded",
+    "PermissionDenied",
+    "ProtocolError",
+    "QuorumNotMet",
+    "Sibling",
+    "SiblingsFound",
+    "StorageError",
+    "Store",
+    "Stored",
+    "SyncFailed",
+    "TooManySiblings",
+    "WrongState",
+    "connect",
+    "open_node",
+    "resolve",
+]

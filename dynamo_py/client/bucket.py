@@ -1,0 +1,285 @@
+"""The face of the store: buckets, and what can be done with a key.
+
+The same for a cluster and for a node in this process: what differs is behind `Requests`.
+Knows nothing of nodes or links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, Final, Literal
+
+from dynamo_py.client.admin import Admin
+from dynamo_py.client.requests import Requests
+from dynamo_py.client.resolve import Resolver
+from dynamo_py.client.results import (
+    ContextLike,
+    Fetched,
+    Stored,
+    context_bytes,
+    fetched,
+    stored,
+)
+from dynamo_py.client.scanning import Scanned
+from dynamo_py.client.values import Codec, codec_named
+from dynamo_py.config import VALUE_BYTES_MAX
+from dynamo_py.errors import InvalidRequest, SiblingsFound
+from dynamo_py.lifetimes import in_parallel
+from dynamo_py.replica.keys import routing_key
+from dynamo_py.wire import messages as wire
+
+TIMEOUT_S = 5.0
+UPDATES_MAX = 5
+IN_FLIGHT_MAX = 64
+"""How many keys `Bucket.get_many` asks for at once."""
+
+QuorumLike = int | Literal["quorum", "all"] | None
+Key = str | bytes
+
+
+class _Delete(Enum):
+    """A type of its own for `DELETE`, so that type checkers can tell it from values."""
+
+    DELETE = "DELETE"
+
+
+DELETE: Final = _Delete.DELETE
+"""What the function given to `Bucket.update` returns to delete the key."""
+
+
+class Store:
+    """A connection to a cluster, or an embedded node: where buckets come from."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+        self.admin = Admin(requests)
+
+    def bucket(self, name: str, *, codec: str | None = None) -> Bucket:
+        """The bucket ``name``; it need not be made first.
+
+        Values are bytes, or with ``codec="json"`` or ``"cbor"`` whatever that can hold. Raises
+        `InvalidRequest` for a name or codec that cannot be.
+        """
+        routing_key(name, "k")
+        return Bucket(self._requests, name, codec_named(codec))
+
+
+class Bucket:
+    """Keys and values under one name.
+
+    Every call takes a ``timeout`` in seconds for all of its attempts together. On a
+    `DynamoError` whose ``outcome`` is ``"unknown"`` a write may have happened, or may still.
+    """
+
+    def __init__(self, requests: Requests, name: str, codec: Codec) -> None:
+        self._requests = requests
+        self._codec = codec
+        self.name = name
+
+    async def get(
+        self,
+        key: Key,
+        *,
+        r: QuorumLike = None,
+        pr: QuorumLike = None,
+        node: str | None = None,
+        timeout: float = TIMEOUT_S,
+    ) -> Fetched:
+        """What the store holds under ``key``; never raises for a missing one.
+
+        ``r`` replicas must answer, ``pr`` of them primaries. ``node`` asks the node of that
+        name for its own copy, whatever the others hold.
+        """
+        message = wire.Get(
+            self._key(key),
+            wire.Quorum(_count("r", r), 0, _count("pr", pr)),
+            self._requests.ring_digest,
+            node,
+        )
+        reply = await self._requests.ask(message, timeout_s=timeout)
+        assert isinstance(reply, wire.Fetched), reply
+        return fetched(key, reply, self._codec.decode)
+
+    async def put(
+        self,
+        key: Key,
+        value: Any,
+        *,
+        context: ContextLike = None,
+        if_absent: bool = False,
+        ttl: float | None = None,
+        w: QuorumLike = None,
+        dw: QuorumLike = None,
+        pw: QuorumLike = None,
+        timeout: float = TIMEOUT_S,
+    ) -> Stored:
+        """Store ``value``, in place of what ``context`` has seen and beside everything else.
+
+        Without a context it becomes a sibling of whatever is there. ``if_absent`` refuses with
+        `WrongState` where a value is found first; it is best effort, since another client may
+        put at the same moment. ``ttl`` is in seconds. ``w`` replicas must acknowledge, ``dw``
+        of them after an fsync, ``pw`` of them primaries.
+        """
+        data = self._codec.encode(value)
+        if len(data) > VALUE_BYTES_MAX:
+            raise InvalidRequest(
+                f"a value has at most {VALUE_BYTES_MAX} bytes; this one has {len(data)}"
+            )
+        if ttl is not None and ttl <= 0:
+            raise InvalidRequest("ttl: a number of seconds above 0")
+        return await self._write(
+            key,
+            data,
+            context_bytes(context),
+            wire.Quorum(_count("w", w), _count("dw", dw), _count("pw", pw)),
+            timeout,
+            if_absent=if_absent,
+            ttl_ms=0 if ttl is None else max(1, round(ttl * 1000)),
+        )
+
+    async def delete(
+        self,
+        key: Key,
+        *,
+        context: ContextLike = None,
+        w: QuorumLike = None,
+        dw: QuorumLike = None,
+        pw: QuorumLike = None,
+        timeout: float = TIMEOUT_S,
+    ) -> Stored:
+        """Delete what ``context`` has seen; without one, what a read finds first.
+
+        A value written at the same time by another client survives. Deleting a key that is
+        missing writes nothing and acknowledges so: ``acked`` is empty then.
+        """
+        if context is None:
+            found = await self.get(key, timeout=timeout)
+            if not found.exists:
+                return Stored(found.context, (), (), found.degraded, 0, 0)
+            context = found
+        quorum = wire.Quorum(_count("w", w), _count("dw", dw), _count("pw", pw))
+        return await self._write(key, None, context_bytes(context), quorum, timeout)
+
+    async def overwrite(
+        self, key: Key, value: Any, *, ttl: float | None = None, timeout: float = TIMEOUT_S
+    ) -> Stored:
+        """Store ``value`` in place of whatever is there: read the context, then put.
+
+        What a user of Redis expects of SET. What another client puts between the two
+        becomes a sibling.
+        """
+        found = await self.get(key, timeout=timeout)
+        return await self.put(key, value, context=found, ttl=ttl, timeout=timeout)
+
+    async def update(
+        self,
+        key: Key,
+        change: Callable[[Any], Any],
+        resolve: Resolver | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+    ) -> Stored:
+        """Read the value, put ``change(value)``, and merge what came in between.
+
+        ``change`` gets the value, or None; it returns the new one, or `DELETE`. It is a plain
+        function and may run again. ``resolve`` makes one value of several, oldest first (see
+        `dynamo_py.resolve`). Raises `SiblingsFound` where there are several values and no
+        ``resolve``, or still after five rounds; this update may be one of them then.
+        """
+        found = await self.get(key, timeout=timeout)
+        value = change(_resolved(found, resolve))
+        for _ in range(UPDATES_MAX):
+            if value is DELETE:
+                done = await self.delete(
+                    key, context=found if found.exists else None, timeout=timeout
+                )
+            else:
+                done = await self.put(key, value, context=found, timeout=timeout)
+            if done.siblings_count <= 1:
+                return done
+            found = await self.get(key, timeout=timeout)
+            if not found.exists:
+                return done
+            value = _resolved(found, resolve)
+        raise SiblingsFound(
+            f"{key!r} still has several values after {UPDATES_MAX} rounds: other clients write"
+            " it all the time",
+            count=done.siblings_count,
+        )
+
+    def scan(
+        self, *, prefix: Key = "", cursor: str | None = None, timeout: float = TIMEOUT_S
+    ) -> Scanned:
+        """The keys that begin with ``prefix``, in no order: ``async for key in ...``.
+
+        A key is a str where it is UTF-8, else bytes. The result's ``cursor`` says, at each
+        moment, where a later scan goes on. What is put or deleted meanwhile may be seen or not.
+        """
+        raw = prefix.encode() if isinstance(prefix, str) else prefix
+        return Scanned(self._requests, self.name, raw, cursor=cursor, timeout_s=timeout)
+
+    async def get_many(
+        self, keys: Iterable[Key], *, r: QuorumLike = None, timeout: float = TIMEOUT_S
+    ) -> dict[Key, Fetched]:
+        """`get` for many keys at once, by key."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[Key, Fetched] = {}
+        waiting = iter(wanted)
+
+        async def fetch_in_turn() -> None:
+            for key in waiting:
+                found[key] = await self.get(key, r=r, timeout=timeout)
+
+        await in_parallel(fetch_in_turn, min(IN_FLIGHT_MAX, len(wanted)))
+        return {key: found[key] for key in wanted}
+
+    async def _write(
+        self,
+        key: Key,
+        data: bytes | None,
+        context: bytes,
+        quorum: wire.Quorum,
+        timeout: float,
+        *,
+        if_absent: bool = False,
+        ttl_ms: int = 0,
+    ) -> Stored:
+        message = wire.Put(
+            self._key(key),
+            data,
+            context,
+            self._requests.write_id(),
+            0,
+            quorum,
+            self._requests.ring_digest,
+            if_absent,
+            ttl_ms,
+        )
+        reply = await self._requests.ask(message, timeout_s=timeout)
+        assert isinstance(reply, wire.Stored), reply
+        return stored(reply)
+
+    def _key(self, key: Key) -> bytes:
+        return routing_key(self.name, key)
+
+
+def _count(name: str, quorum: QuorumLike) -> int:
+    """A quorum as it travels."""
+    match quorum:
+        case None:
+            return 0
+        case "all":
+            return wire.ALL
+        case "quorum":
+            return wire.MAJORITY
+        case int() if quorum > 0 and not isinstance(quorum, bool):
+            return quorum
+    raise InvalidRequest(f'{name}: a number from 1, "quorum" or "all", not {quorum!r}')
+
+
+def _resolved(found: Fetched, resolve: Resolver | None) -> Any:
+    """The one value of ``found``, made of several by ``resolve``; None if there is none."""
+    if len(found.siblings) > 1 and resolve is not None:
+        return resolve(found.values)
+    return found.one()

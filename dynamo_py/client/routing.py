@@ -1,0 +1,98 @@
+"""Which node to ask for a key: the client's core, without I/O.
+
+Knows nothing of links: it is told what a ring looks like and which addresses have failed, and
+answers an order of addresses. The clock's time is passed in.
+"""
+
+from __future__ import annotations
+
+from dynamo_py.wire.messages import Ring
+from ring import PreferenceLists, partition_of, position_of
+from ring import Ring as Placed
+
+AVOID_S = 2.0
+"""How long an address that failed is asked last."""
+
+
+class Routing:
+    """One ring, as a client knows it. Immutable but for the cache of preference lists."""
+
+    def __init__(self, told: Ring) -> None:
+        self.digest = told.digest
+        self.partitions = len(told.owners)
+        self.cluster = told.cluster
+        self._address = {n.node: n.client_address for n in told.nodes}
+        self._down = {n.client_address for n in told.nodes if n.state == "down"}
+        unknown = bytes(16)
+        owners = tuple(
+            told.nodes[i].node if 0 <= i < len(told.nodes) else unknown for i in told.owners
+        )
+        zones = {n.node: n.zone for n in told.nodes if n.zone}
+        self._lists = PreferenceLists(Placed(owners, told.replicas, zones))
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where clients reach the nodes, each once."""
+        return list(dict.fromkeys(a for a in self._address.values() if a))
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of a routing key."""
+        return partition_of(position_of(key), self.partitions)
+
+    def order(self, partition: int) -> list[str]:
+        """The addresses for a partition: primaries, then fallbacks, those believed down last."""
+        found = self._lists.of_partition(partition)
+        nodes = (*found.primaries, *found.fallbacks)
+        addresses = [a for node in nodes if (a := self._address.get(node))]
+        return sorted(addresses, key=self._down.__contains__)
+
+
+class Router:
+    """The present `Routing`, and what this client has itself seen fail."""
+
+    def __init__(self, addresses: tuple[str, ...]) -> None:
+        self._given = list(addresses)
+        self._routing: Routing | None = None
+        self._avoid_until: dict[str, float] = {}
+        self._turn = 0
+
+    @property
+    def routing(self) -> Routing | None:
+        """The ring, once one is known."""
+        return self._routing
+
+    @property
+    def digest(self) -> int:
+        """The digest of the ring by which requests are routed; 0 while none is known."""
+        return 0 if self._routing is None else self._routing.digest
+
+    @property
+    def addresses(self) -> list[str]:
+        """All addresses to keep links to: those of the ring, and those given at first."""
+        known = [] if self._routing is None else self._routing.addresses
+        return list(dict.fromkeys([*known, *self._given]))
+
+    def learn(self, told: Ring) -> None:
+        """Route by this ring from now on."""
+        self._routing = Routing(told)
+
+    def failed(self, address: str, now: float) -> None:
+        """``address`` did not answer: ask it last for a while."""
+        self._avoid_until[address] = now + AVOID_S
+
+    def answered(self, address: str) -> None:
+        """``address`` has answered."""
+        self._avoid_until.pop(address, None)
+
+    def order(self, partition: int | None, now: float) -> list[str]:
+        """The addresses to ask, in order, for a partition, or for anything (None)."""
+        if partition is None or self._routing is None:
+            self._turn += 1
+            known = self.addresses
+            first = self._turn % max(1, len(known))
+            order = known[first:] + known[:first]
+        else:
+            order = self._routing.order(partition) or self.addresses
+        if not self._avoid_until:
+            return order
+        return sorted(order, key=lambda address: self._avoid_until.get(address, 0.0) > now)

@@ -1,0 +1,1 @@
+"""What this node believes of the cluster: members and ownership, as a frozen view."""

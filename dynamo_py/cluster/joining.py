@@ -1,0 +1,95 @@
+"""How a new node gets into a cluster, on both sides.
+
+In this version tokens are given to a joiner at once, which is safe only while no key exists;
+so the member that is asked first asks every other whether it is empty, and refuses the joiner
+if one is not, or cannot say. (Moving data to a joiner is hand-over, and not built yet.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from dynamo_py.cluster.members import MEMBER
+from dynamo_py.cluster.state import ClusterState
+from dynamo_py.cluster.view import ClusterView
+from dynamo_py.errors import DynamoError, NodeUnavailable, WrongState
+from dynamo_py.net.links import Links
+from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Table
+
+JOIN_S = 10.0
+EMPTY_S = 2.0
+
+
+async def ask_to_join(
+    links: Links, seeds: Sequence[str], join: Join, *, on_wait: Callable[[DynamoError], None]
+) -> Table:
+    """Ask the seeds in turn until one lets this node in; the cluster's state.
+
+    Goes on while no seed answers, telling ``on_wait`` why. Raises `WrongState` or another
+    error that a seed refuses with.
+    """
+    while True:
+        for seed in seeds:
+            try:
+                await links.wait_connected(seed)
+                reply = await links.ask(seed, join, wait_s=JOIN_S)
+            except DynamoError as error:
+                if not error.retryable and not _is_unreachable(error):
+                    raise
+                on_wait(error)
+                continue
+            assert isinstance(reply, Table), reply
+            return reply
+        await trio.sleep(0.2)
+
+
+def _is_unreachable(error: DynamoError) -> bool:
+    return isinstance(error, NodeUnavailable)
+
+
+async def admit(
+    state: ClusterState, view: ClusterView, links: Links, join: Join, *, is_empty: bool
+) -> Table:
+    """Make the node that sent ``join`` a member, and return the state it starts from.
+
+    ``is_empty`` says so of this node itself. Raises `WrongState` with the reason where that
+    would lose data or confuse.
+    """
+    known = state.members.get(join.node)
+    if known is not None and known.state == MEMBER:
+        return state.message()
+    named = state.members.named(join.name)
+    if named is not None:
+        raise WrongState(f"cluster {state.cluster!r} has a node of the name {join.name!r} already")
+    if not is_empty:
+        raise not_empty(state.cluster)
+    await _check_empty(view, links)
+    version = 1 if known is None else known.version + 1
+    entry = MemberEntry(join.node, version, MEMBER, join.name, join.weight, join.zone)
+    await state.decide(members=[entry])
+    return state.message()
+
+
+async def _check_empty(view: ClusterView, links: Links) -> None:
+    for node in view.nodes.values():
+        if node.node == view.me:
+            continue
+        try:
+            reply = await links.ask(node.peer_address, AskEmpty(), wait_s=EMPTY_S)
+        except DynamoError as error:
+            raise WrongState(
+                f"node {node.name} cannot say whether it is empty ({error.message}): a node can"
+                " join only while all others answer"
+            ) from error
+        assert isinstance(reply, Emptiness), reply
+        if not reply.is_empty:
+            raise not_empty(view.cluster)
+
+
+def not_empty(cluster: str) -> WrongState:
+    """Why a node may not join a cluster that holds data."""
+    return WrongState(
+        f"cluster {cluster!r} holds data already: in this version nodes join while it is empty"
+    )

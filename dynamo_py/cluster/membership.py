@@ -1,0 +1,279 @@
+"""Who is in the cluster and who is up: gossip and the agreed state, joined into one view.
+
+The one place where `gossip` meets the store. Gossip carries, as opaque payloads, each node's
+addresses and a digest of its cluster state; where a member's digest differs from ours, its
+state is fetched and merged, so that all live nodes come to one table and one member map.
+
+Knows nothing of requests. The failure detector only says who is up: it moves no data.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+import gossip
+from dynamo_py.cluster.state import ClusterState
+from dynamo_py.cluster.view import DOWN, SUSPECT, UP, ClusterView, NodeView, Placement
+from dynamo_py.environment import Environment
+from dynamo_py.errors import DynamoError
+from dynamo_py.log import get_logger
+from dynamo_py.net.links import Links
+from dynamo_py.wire.messages import GetTable, Gossip, Table
+
+ADDRESSES = 1
+STATE_DIGEST = 2
+FETCH_S = 5.0
+
+_STATES = {
+    gossip.State.ALIVE: UP,
+    gossip.State.SUSPECT: SUSPECT,
+    gossip.State.DOWN: DOWN,
+    gossip.State.LEFT: DOWN,
+}
+
+log = get_logger(__name__)
+
+
+class Addresses(msgspec.Struct, frozen=True, array_like=True):
+    """What a node says of itself by gossip."""
+
+    peer: str
+    client: str
+    http: str
+
+
+class StateDigest(msgspec.Struct, frozen=True, array_like=True):
+    """What a node knows of the agreed state: equal digests, equal states."""
+
+    version: int
+    table: int
+    members: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_addresses = msgspec.msgpack.Decoder(Addresses)
+_digests = msgspec.msgpack.Decoder(StateDigest)
+
+
+class Membership:
+    """This node's knowledge of the cluster, kept up while `run` runs."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        environment: Environment,
+        links: Links,
+        *,
+        me: bytes,
+        name: str,
+        addresses: Addresses,
+        seeds: tuple[str, ...],
+        config: gossip.GossipConfig | None = None,
+    ) -> None:
+        self.state = state
+        self._links = links
+        self._wall_ms = environment.clock.wall_ms
+        self._payload_version = 0
+        self._behind: dict[bytes, StateDigest] = {}
+        self._work = trio.Event()
+        self._observers: list[Callable[[ClusterView], None]] = []
+        self.on_placement: Callable[[Placement], None] = lambda before: None
+        """Called with the placement as it was, once the view has the new one."""
+        self._changed = trio.Event()
+        self._agent = gossip.Agent(
+            cluster=state.cluster_id,
+            me=gossip.Member(me, name, addresses.peer),
+            seeds=tuple(seed for seed in seeds if seed != addresses.peer),
+            send=self._send,
+            clock=environment.clock.monotonic,
+            generator=random.Random(environment.random.getrandbits(64)),
+            config=config,
+        )
+        self._agent.subscribe(self._on_gossip)
+        self._agent.set_payload(ADDRESSES, self._next_version(), _encode(addresses))
+        self._me = me
+        self._own = addresses
+        self.view = self._build()
+        state.on_change = self._on_state
+        self._tell_digest()
+
+    # --- what is known ------------------------------------------------------------------------
+
+    def observe(self, observer: Callable[[ClusterView], None]) -> None:
+        """Call ``observer`` with each new view, and with the present one now."""
+        self._observers.append(observer)
+        observer(self.view)
+
+    async def wait_changed(self) -> None:
+        """Wait for the next new view."""
+        await self._changed.wait()
+
+    @property
+    def digests(self) -> dict[bytes, StateDigest]:
+        """What each member says that it knows of the agreed state."""
+        return {
+            member.node: _digests.decode(payload.data)
+            for member in self._agent.members()
+            if (payload := member.payloads.get(STATE_DIGEST)) is not None
+        }
+
+    @property
+    def is_converged(self) -> bool:
+        """Whether all members that are up report one table and one member map."""
+        known, view = self.digests, self.view
+        mine = self._own_digest()
+        return all(known.get(seen.node) == mine for seen in view.others_up)
+
+    # --- what comes in ------------------------------------------------------------------------
+
+    def receive(self, payload: bytes) -> None:
+        """A gossip message from a peer."""
+        self._agent.receive(payload)
+
+    def receive_table(self, table: Table) -> None:
+        """A peer's state: merged if it is this cluster's."""
+        if table.cluster_id == self.state.cluster_id:
+            self.state.merge(table.entries, table.members)
+
+    def link_lost(self, address: str) -> None:
+        """The link to a peer was lost: a hint for the failure detector."""
+        self._agent.link_lost(address)
+
+    # --- lifetimes ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Gossip, and fetch state from whoever has another one, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._agent.run)
+            nursery.start_soon(self._keep_up)
+
+    async def leave(self) -> None:
+        """Tell the others that this node stops on purpose."""
+        await self._agent.leave()
+
+    async def _keep_up(self) -> None:
+        while True:
+            while self._behind:
+                node, _ = self._behind.popitem()
+                await self._fetch_from(node)
+            self._work = trio.Event()
+            await self._work.wait()
+
+    async def _fetch_from(self, node: bytes) -> None:
+        address = self.view.address_of(node)
+        try:
+            reply = await self._links.ask(address, GetTable(), wait_s=FETCH_S)
+        except DynamoError as error:
+            # Its next gossip, or ours at its side, brings the difference up again.
+            log.debug("state not fetched", node=self.view.name_of(node), reason=error.message)
+            return
+        if isinstance(reply, Table):
+            self.receive_table(reply)
+
+    # --- changes ------------------------------------------------------------------------------
+
+    def _on_state(self, before: Placement) -> None:
+        self._tell_digest()
+        self._rebuild()
+        if self.state.placement is not before:
+            self.on_placement(before)
+        message = self.state.message()
+        for seen in self.view.others_up:
+            self._links.tell(seen.peer_address, message)
+
+    def _on_gossip(self, event: gossip.MemberChanged | gossip.PayloadChanged) -> None:
+        if isinstance(event, gossip.PayloadChanged) and event.node == self._me:
+            self._outbid(event)
+            return
+        if isinstance(event, gossip.PayloadChanged) and event.topic == STATE_DIGEST:
+            self._compare(event.node, _digests.decode(event.data))
+            self._notify()
+            return
+        if isinstance(event, gossip.MemberChanged) and event.after is not None:
+            self._log_change(event.before, event.after)
+        self._rebuild()
+
+    def _log_change(self, before: gossip.Member | None, after: gossip.Member) -> None:
+        was = None if before is None else before.state
+        if was != after.state and after.node != self._me:
+            log.info("member " + _STATES[after.state], node=after.name, address=after.address)
+            if after.state is gossip.State.ALIVE:
+                self._links.hurry(after.address)
+
+    def _compare(self, node: bytes, theirs: StateDigest) -> None:
+        if node != self._me and theirs != self._own_digest():
+            self._behind[node] = theirs
+            self._work.set()
+
+    def _own_digest(self) -> StateDigest:
+        table, members = self.state.digest()
+        return StateDigest(self.state.table.version, table, members)
+
+    def _outbid(self, heard: gossip.PayloadChanged) -> None:
+        """An earlier life of this node, whose clock was ahead, is still heard of: go above it."""
+        if heard.version >= self._payload_version:
+            self._payload_version = heard.version
+            self._agent.set_payload(ADDRESSES, self._next_version(), _encode(self._own))
+            self._tell_digest()
+
+    def _tell_digest(self) -> None:
+        data = _encode(self._own_digest())
+        self._agent.set_payload(STATE_DIGEST, self._next_version(), data)
+
+    def _next_version(self) -> int:
+        """Above every version that this node has used, in earlier processes too."""
+        self._payload_version = max(self._payload_version + 1, self._wall_ms())
+        return self._payload_version
+
+    def _rebuild(self) -> None:
+        self.view = self._build()
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+        for observer in self._observers:
+            observer(self.view)
+
+    def _build(self) -> ClusterView:
+        state = self.state
+        known = {member.node: member for member in self._agent.members()}
+        nodes = {}
+        for entry in state.members.present:
+            member = known.get(entry.node)
+            said = _said(member)
+            if entry.node == self._me:
+                said, reported = self._own, UP
+            else:
+                reported = DOWN if member is None else _STATES[member.state]
+            nodes[entry.node] = NodeView(
+                entry.node,
+                entry.name,
+                entry.zone or entry.name,
+                entry.weight,
+                entry.state,
+                reported,
+                member.address if member is not None and not said.peer else said.peer,
+                said.client,
+                said.http,
+            )
+        up = frozenset(node for node, seen in nodes.items() if seen.state != DOWN)
+        return ClusterView(
+            self._me, state.cluster, state.cluster_id, state.placement, state.members, nodes, up
+        )
+
+    def _send(self, address: str, payload: bytes) -> None:
+        self._links.tell(address, Gossip(payload))
+
+    def statistics(self) -> dict[str, object]:
+        """The failure detector's figures."""
+        return {"gossip": self._agent.statistics()}
+
+
+def _said(member: gossip.Member | None) -> Addresses:
+    payload = None if member is None else member.payloads.get(ADDRESSES)
+    return Addresses("", "", "") if payload is None else _addresses.decode(payload.data)

@@ -1,0 +1,154 @@
+"""Table and members as this node knows them, and on its disk.
+
+Knows nothing of gossip, links or who is up. What comes from others is merged at once, since it
+is on its author's disk already; what this node decides itself is on its own disk before it
+is merged here and so before anyone is told (`decide`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+import trio
+
+import ring
+from dynamo_py.cluster.members import MEMBER, MemberMap
+from dynamo_py.cluster.ownership import OwnershipTable
+from dynamo_py.cluster.view import Placement
+from dynamo_py.errors import ProtocolError, StorageError
+from dynamo_py.replica.replica import Store
+from dynamo_py.storage.engine import Change, Space
+from dynamo_py.wire.messages import MemberEntry, Table, TableEntry
+
+_KEY = b"cluster"
+_FORMAT = b"\x01"
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(Table)
+
+
+class ClusterState:
+    """The agreed part of the cluster's state, as far as this node knows it."""
+
+    def __init__(self, store: Store, told: Table) -> None:
+        self._store = store
+        self.cluster = told.cluster
+        self.cluster_id = told.cluster_id
+        self.partitions = told.partitions
+        self.replicas = told.replicas
+        self.members = MemberMap(told.members)
+        self.placement = self._placed(
+            OwnershipTable.unowned(told.partitions).merged(told.entries), self.members
+        )
+        self.on_change: Callable[[Placement], None] = lambda before: None
+        """Called with the placement as it was, after each change."""
+
+    @property
+    def table(self) -> OwnershipTable:
+        """The table of ownership."""
+        return self.placement.table
+
+    def merge(self, entries: Iterable[TableEntry], members: Iterable[MemberEntry]) -> bool:
+        """Take in what is newer than what is known; whether anything was."""
+        table = self.table.merged(entries)
+        merged = self.members.merged(members)
+        if table is self.table and merged is self.members:
+            return False
+        before = self.placement
+        self.members = merged
+        self.placement = self._placed(table, merged)
+        self._store.submit((self._row(self.message()),), _ignore, durable=True)
+        self.on_change(before)
+        return True
+
+    def merge_entries(self, entries: Iterable[TableEntry]) -> bool:
+        """As `merge`, for table entries alone."""
+        return self.merge(entries, ())
+
+    async def decide(
+        self, entries: Iterable[TableEntry] = (), members: Iterable[MemberEntry] = ()
+    ) -> None:
+        """Change the state on this node's own authority: on disk first, then known.
+
+        Raises `StorageError` if it cannot be stored; nothing is changed then.
+        """
+        entries, members = list(entries), list(members)
+        decided = msgspec.structs.replace(
+            self.message(),
+            entries=list(self.table.merged(entries).entries),
+            members=self.members.merged(members).entries,
+        )
+        await save(self._store, decided)
+        self.merge(entries, members)
+
+    def message(self) -> Table:
+        """All of it, to be told or stored."""
+        return Table(
+            self.cluster,
+            self.cluster_id,
+            self.partitions,
+            self.replicas,
+            list(self.table.entries),
+            self.members.entries,
+        )
+
+    def table_message(self) -> Table:
+        """As `message`; the name by which coordinators ask."""
+        return self.message()
+
+    def digest(self) -> tuple[int, int]:
+        """Equal for equal tables and member maps."""
+        return (self.table.digest, self.members.digest)
+
+    def _placed(self, table: OwnershipTable, members: MemberMap) -> Placement:
+        zones = {entry.node: entry.zone for entry in members.entries if entry.zone}
+        return Placement(table, ring.Ring(table.owners, self.replicas, zones))
+
+    @staticmethod
+    def _row(table: Table) -> Change:
+        return Change(Space.META, 0, _KEY, _FORMAT + _encode(table))
+
+    def _check(self) -> None:
+        self.table._check()
+
+
+def load(store: Store) -> Table | None:
+    """What this node's disk says of its cluster; None on a new one; raises `StorageError`."""
+    row = store.get(Space.META, 0, _KEY)
+    if row is None:
+        return None
+    try:
+        if row[:1] == _FORMAT:
+            return _decoder.decode(memoryview(row)[1:])
+    except (msgspec.MsgspecError, ProtocolError):
+        pass
+    raise StorageError("the stored state of the cluster cannot be read by this version")
+
+
+async def save(store: Store, table: Table) -> None:
+    """Put ``table`` on disk; raises `StorageError`."""
+    committed = trio.Event()
+    errors: list[StorageError] = []
+
+    def on_commit(error: StorageError | None) -> None:
+        if error is not None:
+            errors.append(error)
+        committed.set()
+
+    store.submit((ClusterState._row(table),), on_commit, durable=True)
+    await committed.wait()
+    if errors:
+        raise errors[0]
+
+
+def founding_table(
+    *, cluster: str, cluster_id: bytes, partitions: int, replicas: int, founder: MemberEntry
+) -> Table:
+    """The state of a cluster of one: its founder owns every token."""
+    assert founder.state == MEMBER
+    table = OwnershipTable.founded(partitions, founder.node)
+    return Table(cluster, cluster_id, partitions, replicas, list(table.entries), [founder])
+
+
+def _ignore(error: object) -> None:
+    """A commit that fails is told to the node by the committer."""

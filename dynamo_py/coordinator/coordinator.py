@@ -1,0 +1,148 @@
+"""Carries out a client's request on whichever node it reached: here, or by one forwarding.
+
+Knows nothing of links from clients or of admission. A write is coordinated by a primary of
+its key; a node that is none forwards it, once, and coordinates it itself only where no
+primary answers, since the store is to stay writable. A request whose view of the ring turns
+out to be outdated is planned again by the newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from dynamo_py.causality import decode_record
+from dynamo_py.cluster.view import ClusterView
+from dynamo_py.config import VALUE_BYTES_MAX
+from dynamo_py.coordinator.peers import WalkChanged
+from dynamo_py.coordinator.read import Reader
+from dynamo_py.coordinator.scan import Scanner
+from dynamo_py.coordinator.write import Writer
+from dynamo_py.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    NodeUnavailable,
+    WrongState,
+)
+from dynamo_py.net.links import Links
+from dynamo_py.replica.keys import split_routing_key
+from dynamo_py.wire.messages import Fetched, Get, Put, Quorum, Scan, ScanPage, Stored
+
+PLANS_MAX = 5
+"""How often a request is planned anew while the ring moves under it."""
+FORWARD_S = 1.0
+"""How long one primary may take with a forwarded write before the next one is asked."""
+
+T = TypeVar("T")
+
+
+class Coordinator:
+    """The entry to reads, writes and scans on one node."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        writer: Writer,
+        scanner: Scanner,
+        links: Links,
+        view: Callable[[], ClusterView],
+        *,
+        monotonic: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._scanner = scanner
+        self._links = links
+        self._view = view
+        self._monotonic = monotonic
+        self._wall_ms = wall_ms
+
+    async def get(self, get: Get, *, deadline: float, trace_id: int = 0) -> Fetched:
+        """Read a key."""
+        split_routing_key(get.key)
+        if get.only is not None:
+            view = self._view()
+            node = view.named(get.only)
+            if node is None:
+                raise InvalidRequest(f"the cluster has no node {get.only!r}")
+            return await self._reader.read_one(view, get, node.node, deadline=deadline)
+        return await self._planned(
+            lambda view: self._reader.read(view, get, deadline=deadline, trace_id=trace_id)
+        )
+
+    async def put(
+        self, put: Put, *, deadline: float, trace_id: int = 0, is_forwarded: bool = False
+    ) -> Stored:
+        """Write a key; ``is_forwarded`` says that another node sent it on."""
+        split_routing_key(put.key)
+        if put.value is not None and len(put.value) > VALUE_BYTES_MAX:
+            raise InvalidRequest(
+                f"a value has at most {VALUE_BYTES_MAX} bytes; this one has {len(put.value)}"
+            )
+        if put.if_absent:
+            await self._check_absent(put, deadline, trace_id)
+        return await self._planned(
+            lambda view: self._put_by(view, put, deadline, trace_id, is_forwarded)
+        )
+
+    async def scan(self, scan: Scan, *, deadline: float) -> ScanPage:
+        """A page of keys."""
+        return await self._planned(lambda view: self._scanner.scan(view, scan, deadline=deadline))
+
+    async def _put_by(
+        self, view: ClusterView, put: Put, deadline: float, trace_id: int, is_forwarded: bool
+    ) -> Stored:
+        if view.is_primary(view.partition_of(put.key), view.me):
+            return await self._writer.write(view, put, deadline=deadline, trace_id=trace_id)
+        if is_forwarded:
+            raise NodeUnavailable(
+                f"node {view.name_of(view.me)} is no primary of this key any more, or not yet",
+                outcome="not_applied",
+            )
+        return await self._forward(view, put, deadline, trace_id)
+
+    async def _forward(self, view: ClusterView, put: Put, deadline: float, trace_id: int) -> Stored:
+        """Let a primary coordinate; where none answers, do it here."""
+        attempt = put.attempt
+        for node in view.preference_list(view.partition_of(put.key)).primaries:
+            wait_s = min(FORWARD_S, deadline - self._monotonic())
+            if not view.is_up(node) or wait_s <= 0:
+                continue
+            try:
+                reply = await self._links.ask(
+                    view.address_of(node),
+                    msgspec.structs.replace(put, attempt=attempt),
+                    wait_s=wait_s,
+                )
+            except (NodeUnavailable, DeadlineExceeded) as error:
+                attempt += error.outcome == "unknown"
+                continue
+            assert isinstance(reply, Stored), reply
+            return reply
+        here = msgspec.structs.replace(put, attempt=attempt)
+        return await self._writer.write(view, here, deadline=deadline, trace_id=trace_id)
+
+    async def _check_absent(self, put: Put, deadline: float, trace_id: int) -> None:
+        """Best effort: another client may put the key between this read and the write."""
+        get = Get(put.key, Quorum(), put.ring)
+        fetched = await self.get(get, deadline=deadline, trace_id=trace_id)
+        if fetched.record is not None and _has_other_value(fetched, put.write_id):
+            raise WrongState("the key exists already")
+
+    async def _planned(self, carry_out: Callable[[ClusterView], Awaitable[T]]) -> T:
+        """Carry out a request by the present view, anew each time that proves outdated."""
+        for _ in range(PLANS_MAX):
+            try:
+                return await carry_out(self._view())
+            except WalkChanged:
+                continue
+        raise NodeUnavailable("the ring is changing: try again")
+
+
+def _has_other_value(fetched: Fetched, write_id: bytes) -> bool:
+    assert fetched.record is not None
+    values = decode_record(fetched.record).values(fetched.now_ms)
+    return any(sibling.write_id != write_id for sibling in values)

@@ -1,0 +1,239 @@
+"""One read over R of N replicas: ask, wait, merge, answer, and mend whoever was behind.
+
+The pure parts are in `plan` and `tally`. Any node can coordinate a read, since nothing is
+minted. It asks itself and R - 1 other primaries first; who fails or may not vote is followed
+by the next primary at once, who is silent after ``hedge_s`` too, and fallbacks are asked only
+where the primaries do not suffice. (DeCandia et al. 2007, section 4.5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from dynamo_py.causality import decode_record, encode_record, merge_all
+from dynamo_py.cluster.view import ClusterView
+from dynamo_py.config import CoordinatorConfig
+from dynamo_py.coordinator.peers import Peers, WalkChanged
+from dynamo_py.coordinator.plan import needs_of_read
+from dynamo_py.coordinator.tally import Answer, ReadTally
+from dynamo_py.errors import DynamoError, QuorumNotMet
+from dynamo_py.wire.messages import (
+    Fetched,
+    Get,
+    Message,
+    OtherWalk,
+    ReplicaGet,
+    ReplicaPut,
+    ReplicaRecord,
+)
+
+REPAIR_S = 5.0
+"""How long a record pushed by read repair may take; nobody waits for it."""
+
+
+class Reader:
+    """Coordinates reads on one node."""
+
+    def __init__(
+        self,
+        peers: Peers,
+        config: CoordinatorConfig,
+        *,
+        monotonic: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._peers = peers
+        self._config = config
+        self._monotonic = monotonic
+        self._wall_ms = wall_ms
+
+    async def read(
+        self, view: ClusterView, get: Get, *, deadline: float, trace_id: int = 0
+    ) -> Fetched:
+        """Carry out ``get`` by ``view``; raises `QuorumNotMet` or `WalkChanged`."""
+        partition = view.partition_of(get.key)
+        primaries = view.preference_list(partition).primaries
+        needs = needs_of_read(get.quorum, len(primaries))
+        tally = ReadTally(primaries, needs)
+        under_way = _ReadUnderWay(view, partition, get.key, tally, self._peers, trace_id)
+        wait_s = deadline - self._monotonic()
+        under_way.start(wait_s)
+        hedge_s = min(self._config.hedge_s, wait_s)
+        budget_s = min(self._config.replica_budget_s, wait_s)
+        if not await under_way.wait(hedge_s):
+            under_way.ask_remaining_primaries()
+            if not await under_way.wait(budget_s - hedge_s):
+                under_way.ask_fallbacks()
+                await under_way.wait(wait_s - budget_s)
+        return under_way.outcome(self._wall_ms())
+
+    async def read_one(
+        self, view: ClusterView, get: Get, node: bytes, *, deadline: float
+    ) -> Fetched:
+        """What ``node`` holds itself; raises what it answered with instead."""
+        answered = trio.Event()
+        replies: list[Message | DynamoError] = []
+
+        def on_reply(reply: Message | DynamoError) -> None:
+            replies.append(reply)
+            answered.set()
+
+        message = ReplicaGet(view.partition_of(get.key), get.key, 0)
+        wait_s = deadline - self._monotonic()
+        self._peers.ask(view, node, message, wait_s=wait_s, on_reply=on_reply)
+        await answered.wait()
+        reply = replies[0]
+        if isinstance(reply, DynamoError):
+            raise reply
+        assert isinstance(reply, ReplicaRecord), reply
+        name = view.name_of(node)
+        return Fetched(reply.record, self._wall_ms(), [name], not reply.complete, 0)
+
+
+class _ReadUnderWay:
+    """The state of one read while its request's task waits."""
+
+    def __init__(
+        self,
+        view: ClusterView,
+        partition: int,
+        key: bytes,
+        tally: ReadTally,
+        peers: Peers,
+        trace_id: int,
+    ) -> None:
+        preference_list = view.preference_list(partition)
+        self._view = view
+        self._partition = partition
+        self._key = key
+        self._primaries = preference_list.primaries
+        self._to_ask = _nearest_first(view, preference_list.primaries)
+        self._fallbacks = [node for node in preference_list.fallbacks if view.is_up(node)]
+        self._message = ReplicaGet(partition, key, view.placement.walk(partition))
+        self._tally = tally
+        self._peers = peers
+        self._trace_id = trace_id
+        self._wait_s = 0.0
+        self._decided = trio.Event()
+        self._walk_changed = False
+        self._is_answered = False
+
+    def start(self, wait_s: float) -> None:
+        """Ask as many primaries as votes are needed."""
+        self._wait_s = wait_s
+        self._ask_lacking()
+        self._decide()
+
+    async def wait(self, wait_s: float) -> bool:
+        """Wait until it is decided; whether it is."""
+        with trio.move_on_after(max(0.0, wait_s)):
+            await self._decided.wait()
+        return self._decided.is_set()
+
+    def ask_remaining_primaries(self) -> None:
+        """Hedge: some of those who were asked are slow."""
+        while self._to_ask:
+            self._ask(self._to_ask.pop(0))
+        self._decide()
+
+    def ask_fallbacks(self) -> None:
+        """The primaries do not suffice: ask those who may stand in for them."""
+        fallbacks, self._fallbacks = self._fallbacks[: len(self._primaries)], []
+        for node in fallbacks:
+            self._ask(node)
+        self._decide()
+
+    def outcome(self, now_ms: int) -> Fetched:
+        """The merged answer, or the error that the wait ended with."""
+        tally = self._tally
+        names = [self._view.name_of(node) for node in tally.answers()]
+        if not tally.is_met:
+            if self._walk_changed:
+                raise WalkChanged
+            if not tally.is_enough:
+                raise QuorumNotMet(
+                    f"{len(names)} of the {tally.required} replicas needed have answered;"
+                    " try again, or read with a smaller r",
+                    required=tally.required,
+                    acked=tuple(names),
+                    outcome="not_applied",
+                )
+        self._is_answered = True
+        merged = self._merge_and_repair()
+        return Fetched(merged, now_ms, names, not tally.is_met, tally.primaries)
+
+    def _merge_and_repair(self) -> bytes | None:
+        """The join of all answers; primaries that hold less are sent it, in the background."""
+        answers = self._tally.answers()
+        records = dict.fromkeys(a.record for a in answers.values() if a.record is not None)
+        if not records:
+            return None
+        if len(records) == 1:
+            (merged,) = records
+        else:
+            merged = encode_record(merge_all(decode_record(record) for record in records))
+        for node, answer in answers.items():
+            if answer.record != merged and node in self._primaries:
+                self._repair(node, merged)
+        return merged
+
+    def _repair(self, node: bytes, record: bytes) -> None:
+        self._peers.ask(
+            self._view,
+            node,
+            ReplicaPut(self._partition, self._key, self._message.walk, record),
+            wait_s=REPAIR_S,
+            on_reply=_forget,
+            trace_id=self._trace_id,
+        )
+
+    def _ask_lacking(self) -> None:
+        while self._to_ask and self._tally.lacking:
+            self._ask(self._to_ask.pop(0))
+
+    def _ask(self, node: bytes) -> None:
+        self._tally.asked(node)
+        self._peers.ask(
+            self._view,
+            node,
+            self._message,
+            wait_s=self._wait_s,
+            on_reply=partial(self._on_reply, node),
+            trace_id=self._trace_id,
+        )
+
+    def _on_reply(self, node: bytes, reply: Message | DynamoError) -> None:
+        if self._is_answered:
+            return
+        if isinstance(reply, ReplicaRecord):
+            self._tally.answered(node, Answer(reply.record, reply.complete))
+        else:
+            self._tally.failed(node)
+            self._walk_changed |= isinstance(reply, OtherWalk)
+        if not self._decided.is_set() and not self._walk_changed:
+            self._ask_lacking()
+            self._decide()
+        elif self._walk_changed:
+            self._decided.set()
+
+    def _decide(self) -> None:
+        """Wake the request's task once nothing more can be gained by waiting."""
+        if self._tally.is_met:
+            self._decided.set()
+        elif not self._tally.is_waiting and not self._to_ask:
+            if self._fallbacks:
+                self.ask_fallbacks()
+            else:
+                self._decided.set()
+
+
+def _nearest_first(view: ClusterView, primaries: tuple[bytes, ...]) -> list[bytes]:
+    """This node, then those believed up, then the others: belief may be wrong."""
+    return sorted(primaries, key=lambda node: (node != view.me, not view.is_up(node)))
+
+
+def _forget(reply: Message | DynamoError) -> None:
+    """Read repair is best effort: anti-entropy mends what it does not reach."""

@@ -1,0 +1,180 @@
+"""Who has answered, and whether that is enough: the pure half of a read and of a write.
+
+Knows nothing of messages, links or time. The waiting halves, `dynamo_py.coordinator.write`
+and `dynamo_py.coordinator.read`, tell a tally what happened and ask it what that means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dynamo_py.coordinator.plan import Needs
+
+
+@dataclass(slots=True)
+class _Place:
+    """One primary's place in a write: the primary, or whoever stands in for it, fills it."""
+
+    primary: bytes
+    asked: set[bytes] = field(default_factory=set)
+    acked: list[bytes] = field(default_factory=list)
+
+
+class WriteTally:
+    """Acknowledgements of a write, by the places of the primaries.
+
+    A place counts once, whether the primary, a fallback in its stead, or in the end both have
+    taken the record: otherwise one copy lost with its fallback would have counted as two.
+    """
+
+    def __init__(self, primaries: tuple[bytes, ...], needs: Needs) -> None:
+        self._places = [_Place(primary) for primary in primaries]
+        self._needs = needs
+
+    def asked(self, place: int, node: bytes) -> None:
+        """``node`` was sent the record, for ``place``."""
+        self._places[place].asked.add(node)
+
+    def acked(self, place: int, node: bytes) -> None:
+        """``node`` has stored the record."""
+        found = self._places[place]
+        assert node in found.asked, "nobody acknowledges what it was not asked"
+        found.asked.discard(node)
+        if node not in found.acked:
+            found.acked.append(node)
+
+    def failed(self, place: int, node: bytes) -> None:
+        """``node`` has not stored the record, as far as is known."""
+        self._places[place].asked.discard(node)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the write may be acknowledged."""
+        return self.filled >= self._needs.answers and self.primaries >= self._needs.primaries
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it cannot be met any more by those who were asked."""
+        open_places = sum(1 for p in self._places if p.asked and not p.acked)
+        open_primaries = sum(
+            1 for p in self._places if p.primary in p.asked and p.primary not in p.acked
+        )
+        return (
+            self.filled + open_places < self._needs.answers
+            or self.primaries + open_primaries < self._needs.primaries
+        )
+
+    @property
+    def filled(self) -> int:
+        """How many places have the record."""
+        return sum(1 for p in self._places if p.acked)
+
+    @property
+    def primaries(self) -> int:
+        """How many primaries themselves have the record."""
+        return sum(1 for p in self._places if p.primary in p.acked)
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether fewer primaries took the record than the answers that were asked for."""
+        return self.primaries < self._needs.answers
+
+    @property
+    def required(self) -> int:
+        """The places that must have the record."""
+        return self._needs.answers
+
+    def silent_places(self) -> list[int]:
+        """The places that have the record nowhere yet."""
+        return [index for index, p in enumerate(self._places) if not p.acked]
+
+    def holders(self) -> list[bytes]:
+        """Every node that has acknowledged, each once, by place."""
+        return list(dict.fromkeys(node for p in self._places for node in p.acked))
+
+    def hinted(self) -> list[tuple[bytes, bytes]]:
+        """Who keeps the record for whom: (holder, target)."""
+        return [(node, p.primary) for p in self._places for node in p.acked if node != p.primary]
+
+    def _check(self) -> None:
+        assert self.primaries <= self.filled <= len(self._places)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One replica's answer to a read: its record's bytes, and whether it may vote."""
+
+    record: bytes | None
+    complete: bool
+
+
+class ReadTally:
+    """Answers to a read.
+
+    A vote is an answer of a primary whose copy is complete. Where too few can vote, answers
+    of incomplete primaries and of fallbacks count too, and the read is degraded.
+    """
+
+    def __init__(self, primaries: tuple[bytes, ...], needs: Needs) -> None:
+        self._primaries = primaries
+        self._needs = needs
+        self._asked: set[bytes] = set()
+        self._answers: dict[bytes, Answer] = {}
+
+    def asked(self, node: bytes) -> None:
+        """``node`` was asked."""
+        self._asked.add(node)
+
+    def answered(self, node: bytes, answer: Answer) -> None:
+        """``node`` has answered."""
+        self._asked.discard(node)
+        self._answers[node] = answer
+
+    def failed(self, node: bytes) -> None:
+        """``node`` has not answered, and will not."""
+        self._asked.discard(node)
+
+    @property
+    def votes(self) -> int:
+        """How many complete primaries have answered."""
+        return sum(
+            1 for n in self._primaries if (a := self._answers.get(n)) is not None and a.complete
+        )
+
+    @property
+    def primaries(self) -> int:
+        """How many primaries have answered, complete or not."""
+        return sum(1 for n in self._primaries if n in self._answers)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the read may be answered, with all that it promises."""
+        return self.votes >= self._needs.answers and self.primaries >= self._needs.primaries
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it may be answered as degraded, when nobody else is going to answer."""
+        return len(self._answers) >= self._needs.answers and self.primaries >= self._needs.primaries
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anybody who was asked may still answer."""
+        return bool(self._asked)
+
+    @property
+    def lacking(self) -> int:
+        """How many votes are missing, those who may still answer counted as votes."""
+        coming = sum(1 for n in self._primaries if n in self._asked)
+        return max(0, self._needs.answers - self.votes - coming)
+
+    @property
+    def required(self) -> int:
+        """The answers that were asked for."""
+        return self._needs.answers
+
+    def answers(self) -> dict[bytes, Answer]:
+        """Who has answered what, in the order in which they did."""
+        return dict(self._answers)
+
+    def _check(self) -> None:
+        assert not self._asked & set(self._answers)

@@ -1,0 +1,220 @@
+"""One write over N replicas: mint, store here, send to the others, answer at W.
+
+The pure parts are elsewhere: what is needed in `plan`, what has been reached in `tally`, what
+a write does to a record in `dynamo_py.causality`. This module only sends and waits, in the
+one task of the client's request; the replicas' answers come in as plain calls.
+
+The coordinator is a primary of the key, or, where none answered, whoever was asked. It stores
+first, since only it may mint this dot; nothing is awaited between reading its copy and that.
+(DeCandia et al. 2007, sections 4.5 and 4.6)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from dynamo_py.causality import decode_context, encode_context
+from dynamo_py.cluster.view import ClusterView
+from dynamo_py.config import CoordinatorConfig
+from dynamo_py.coordinator.peers import Peers, WalkChanged
+from dynamo_py.coordinator.plan import needs_of_write
+from dynamo_py.coordinator.tally import WriteTally
+from dynamo_py.errors import DynamoError, QuorumNotMet, StorageError
+from dynamo_py.replica.replica import Replica, Write, Written
+from dynamo_py.wire.messages import (
+    Hinted,
+    Message,
+    OtherWalk,
+    Put,
+    ReplicaAck,
+    ReplicaPut,
+    Stored,
+)
+
+
+class Writer:
+    """Coordinates writes on one node."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        peers: Peers,
+        config: CoordinatorConfig,
+        *,
+        monotonic: Callable[[], float],
+        wall_ms: Callable[[], int],
+        is_durable: bool,
+    ) -> None:
+        self._replica = replica
+        self._peers = peers
+        self._config = config
+        self._monotonic = monotonic
+        self._wall_ms = wall_ms
+        self._is_durable = is_durable
+
+    async def write(
+        self, view: ClusterView, put: Put, *, deadline: float, trace_id: int = 0
+    ) -> Stored:
+        """Carry out ``put`` by ``view``.
+
+        Raises `QuorumNotMet` (the write may happen all the same), `WalkChanged` when the view
+        is outdated (it may be repeated by a newer one, under the same write id), and whatever
+        the store and the limits refuse with (not applied then).
+        """
+        partition = view.partition_of(put.key)
+        primaries = view.preference_list(partition).primaries
+        needs = needs_of_write(put.quorum, len(primaries), is_durable=self._is_durable)
+        write = Write(
+            decode_context(put.context),
+            put.value,
+            put.write_id,
+            put.attempt > 0,
+            self._wall_ms() + put.ttl_ms if put.ttl_ms else 0,
+        )
+        under_way = _WriteUnderWay(
+            view, partition, put.key, WriteTally(primaries, needs), self._peers, trace_id
+        )
+        wait_s = deadline - self._monotonic()
+        written = under_way.start(self._replica, write, wait_s)
+        await under_way.wait(min(self._config.replica_budget_s, wait_s), wait_s)
+        return under_way.outcome(written)
+
+
+class _WriteUnderWay:
+    """The state of one write while its request's task waits."""
+
+    def __init__(
+        self,
+        view: ClusterView,
+        partition: int,
+        key: bytes,
+        tally: WriteTally,
+        peers: Peers,
+        trace_id: int,
+    ) -> None:
+        preference_list = view.preference_list(partition)
+        self._view = view
+        self._partition = partition
+        self._key = key
+        self._primaries = preference_list.primaries
+        self._fallbacks = [
+            node for node in preference_list.fallbacks if node != view.me and view.is_up(node)
+        ]
+        self._tally = tally
+        self._peers = peers
+        self._trace_id = trace_id
+        self._decided = trio.Event()
+        self._walk_changed = False
+        self._is_sent = False
+        self._record = b""
+        self._wait_s = 0.0
+
+    def start(self, replica: Replica, write: Write, wait_s: float) -> Written:
+        """Mint and store here, and send to the others."""
+        me = self._view.me
+        self._wait_s = wait_s
+        is_primary = me in self._primaries
+        place = self._primaries.index(me) if is_primary else self._place_to_stand_in()
+        self._tally.asked(place, me)
+        written = replica.write(
+            self._partition,
+            self._key,
+            write,
+            hinted_for=None if is_primary else self._primaries[place],
+            on_commit=partial(self._on_commit, place),
+        )
+        self._record = written.encoded
+        for other, primary in enumerate(self._primaries):
+            if other == place:
+                continue
+            if self._view.is_up(primary) or not self._ask_fallback(other):
+                self._ask(other, primary)
+        self._is_sent = True
+        self._decide()
+        return written
+
+    async def wait(self, budget_s: float, wait_s: float) -> None:
+        """Wait until it is decided; after ``budget_s`` replace those that are silent."""
+        with trio.move_on_after(budget_s):
+            await self._decided.wait()
+        if self._decided.is_set():
+            return
+        for place in self._tally.silent_places():
+            self._ask_fallback(place)
+        with trio.move_on_after(max(0.0, wait_s - budget_s)):
+            await self._decided.wait()
+
+    def outcome(self, written: Written) -> Stored:
+        """The answer, or the error that the wait ended with."""
+        name_of = self._view.name_of
+        tally = self._tally
+        acked = [name_of(node) for node in tally.holders()]
+        if not tally.is_met:
+            if self._walk_changed:
+                raise WalkChanged
+            raise QuorumNotMet(
+                f"{tally.filled} of the {tally.required} replicas needed have taken the write;"
+                " it may still happen: read the key before you write again",
+                required=tally.required,
+                acked=tuple(acked),
+            )
+        return Stored(
+            encode_context(written.context),
+            acked,
+            [Hinted(name_of(holder), name_of(target)) for holder, target in tally.hinted()],
+            tally.is_degraded,
+            written.record.writes(),
+            tally.primaries,
+        )
+
+    def _place_to_stand_in(self) -> int:
+        """The first place whose primary is believed down, else the first."""
+        downs = (i for i, node in enumerate(self._primaries) if not self._view.is_up(node))
+        return next(downs, 0)
+
+    def _ask(self, place: int, node: bytes) -> None:
+        primary = self._primaries[place]
+        self._tally.asked(place, node)
+        self._peers.ask(
+            self._view,
+            node,
+            ReplicaPut(
+                self._partition,
+                self._key,
+                self._view.placement.walk(self._partition),
+                self._record,
+                None if node == primary else primary,
+            ),
+            wait_s=self._wait_s,
+            on_reply=partial(self._on_reply, place, node),
+            trace_id=self._trace_id,
+        )
+
+    def _ask_fallback(self, place: int) -> bool:
+        """Send to the next fallback for ``place``; whether there was one left."""
+        if not self._fallbacks:
+            return False
+        self._ask(place, self._fallbacks.pop(0))
+        return True
+
+    def _on_commit(self, place: int, error: StorageError | None) -> None:
+        self._on_reply(place, self._view.me, error or ReplicaAck(durable=True))
+
+    def _on_reply(self, place: int, node: bytes, reply: Message | DynamoError) -> None:
+        if isinstance(reply, ReplicaAck):
+            self._tally.acked(place, node)
+        else:
+            self._tally.failed(place, node)
+            if isinstance(reply, OtherWalk):
+                self._walk_changed = True
+            elif not self._decided.is_set() and place in self._tally.silent_places():
+                self._ask_fallback(place)
+        self._decide()
+
+    def _decide(self) -> None:
+        """Wake the request's task once its wait is over. Before all are asked, nothing is."""
+        if self._is_sent and (self._walk_changed or self._tally.is_met or self._tally.is_hopeless):
+            self._decided.set()

@@ -1,0 +1,1 @@
+"""The HTTP API, the console and the metrics page."""

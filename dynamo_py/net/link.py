@@ -1,0 +1,246 @@
+"""A link: one connection after the handshake, shared by any number of requests.
+
+Both sides may ask. Frames that are queued while a send is under way leave in one piece; a
+reply finds its request by id, in any order. Nothing here waits for a reply: the asking side
+leaves a callback in a table, and a request that nobody answered in time is ended by `sweep`.
+
+Knows nothing of what messages mean, nor of reconnecting (`dynamo_py.net.links` does).
+
+Invariant: every request's callback is called exactly once: by the reply, by `sweep`, or by
+the loss of the link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from dynamo_py.environment import Connection
+from dynamo_py.errors import (
+    DeadlineExceeded,
+    DynamoError,
+    NodeUnavailable,
+    Overloaded,
+    ProtocolError,
+)
+from dynamo_py.wire.codec import decode_body, encode_body
+from dynamo_py.wire.failures import to_error, to_message
+from dynamo_py.wire.frames import REPLY, Frame, FrameDecoder, encode_frame
+from dynamo_py.wire.messages import Failure, Message
+
+READ_BYTES = 256 * 1024
+OUTBOUND_BYTES_MAX = 128 * 1024 * 1024
+"""Bytes that may wait to be sent on one link. Past it requests are refused, and a side that
+does not read its replies is cut off."""
+REQUESTS_PER_LINK_MAX = 16_384
+
+OnReply = Callable[[Message | DynamoError], None]
+
+
+class Timestamps(Protocol):
+    """The hybrid clock as a link sees it: every frame carries a timestamp."""
+
+    def now(self) -> int:
+        """The timestamp for an outgoing frame, 0 for none."""
+        ...
+
+    def observe(self, timestamp: int) -> None:
+        """Take in an incoming frame's timestamp; must not raise."""
+        ...
+
+
+class Untimed:
+    """For a side that keeps no hybrid clock."""
+
+    def now(self) -> int:
+        """None."""
+        return 0
+
+    def observe(self, timestamp: int) -> None:
+        """Nothing is taken in."""
+
+
+class Link:
+    """One live connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        decoder: FrameDecoder,
+        *,
+        monotonic: Callable[[], float],
+        timestamps: Timestamps,
+        handle: Callable[[Link, Frame], None],
+    ) -> None:
+        """``handle`` is called, inline, with each request that comes in; it must not block."""
+        self.connection = connection
+        self._decoder = decoder
+        self._monotonic = monotonic
+        self._timestamps = timestamps
+        self._handle = handle
+        self._pending: dict[int, tuple[float, OnReply]] = {}
+        self._next_id = 1
+        self._outbound: list[bytes] = []
+        self._outbound_bytes = 0
+        self._wake = trio.Event()
+        self._scope = trio.CancelScope()
+        self._lost: DynamoError | None = None
+        self.on_stale_ring: Callable[[], None] | None = None
+
+    # --- asking and answering: plain calls, from the event loop's thread ---------------------
+
+    def request(
+        self, message: Message, *, wait_s: float, on_reply: OnReply, trace_id: int = 0
+    ) -> None:
+        """Send ``message``; ``on_reply`` gets the answer, or an error, exactly once.
+
+        It is called before this returns where the request cannot be sent at all (the link
+        is lost or full: the error's outcome is ``not_applied`` then).
+        """
+        refusal = self._refusal()
+        if refusal is not None:
+            on_reply(refusal)
+            return
+        request_id = self._next_id
+        self._next_id = request_id % 0xFFFF_FFFF + 1
+        number, body = encode_body(message)
+        try:
+            frame = encode_frame(
+                number,
+                body,
+                request_id=request_id,
+                wait_ms=max(1, min(int(wait_s * 1000), 0xFFFF_FFFF)),
+                trace_id=trace_id,
+                timestamp=self._timestamps.now(),
+            )
+        except ProtocolError as error:
+            on_reply(error)
+            return
+        self._pending[request_id] = (self._monotonic() + wait_s, on_reply)
+        self._send(frame)
+
+    def tell(self, message: Message) -> None:
+        """Send ``message`` without expecting a reply. Best effort: it may be lost."""
+        if self._refusal() is None:
+            number, body = encode_body(message)
+            self._send(encode_frame(number, body, timestamp=self._timestamps.now()))
+
+    def reply(self, asked: Frame, message: Message, *, flags: int = 0) -> None:
+        """Answer the request ``asked``. Lost with the link."""
+        if self._lost is not None or asked.request_id == 0:
+            return
+        number, body = encode_body(message)
+        try:
+            frame = encode_frame(
+                number,
+                body,
+                flags=flags | REPLY,
+                request_id=asked.request_id,
+                trace_id=asked.trace_id,
+                timestamp=self._timestamps.now(),
+            )
+        except ProtocolError as error:
+            self.reply(asked, to_message(error))
+            return
+        self._send(frame)
+        if self._outbound_bytes > OUTBOUND_BYTES_MAX:
+            self.close(NodeUnavailable(f"{self.connection.remote} does not read its replies"))
+
+    def fail(self, asked: Frame, error: DynamoError) -> None:
+        """Answer the request ``asked`` with an error."""
+        self.reply(asked, to_message(error))
+
+    def close(self, reason: DynamoError) -> None:
+        """End the link: every open request fails with ``reason``, `run` returns."""
+        if self._lost is None:
+            self._lost = reason
+            self._scope.cancel()
+            pending, self._pending = self._pending, {}
+            for _, on_reply in pending.values():
+                on_reply(reason)
+
+    def sweep(self, now: float) -> float | None:
+        """End the requests whose time is up; the next moment when one will be, if any."""
+        overdue = [i for i, (deadline, _) in self._pending.items() if deadline <= now]
+        for request_id in overdue:
+            _, on_reply = self._pending.pop(request_id)
+            on_reply(DeadlineExceeded(f"{self.connection.remote} did not answer in time"))
+        return min((deadline for deadline, _ in self._pending.values()), default=None)
+
+    @property
+    def lost(self) -> DynamoError | None:
+        """Why the link is no more, or None while it lives."""
+        return self._lost
+
+    # --- the two loops -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send and receive until the link is lost or closed; `lost` says why then."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    nursery.start_soon(self._read)
+        finally:
+            self.close(NodeUnavailable(f"the link to {self.connection.remote} was closed"))
+            await self.connection.aclose()
+
+    async def _read(self) -> None:
+        try:
+            while data := await self.connection.receive_some(READ_BYTES):
+                for frame in self._decoder.feed(data):
+                    self._receive(frame)
+        except (NodeUnavailable, ProtocolError) as error:
+            self.close(error)
+        else:
+            self.close(NodeUnavailable(f"{self.connection.remote} closed the connection"))
+
+    def _receive(self, frame: Frame) -> None:
+        if frame.timestamp:
+            self._timestamps.observe(frame.timestamp)
+        if not frame.is_reply:
+            self._handle(self, frame)
+            return
+        if frame.flags & ~REPLY and self.on_stale_ring is not None:
+            self.on_stale_ring()
+        waiting = self._pending.pop(frame.request_id, None)
+        if waiting is None:
+            return  # It was answered too late; `sweep` has ended it.
+        message = decode_body(frame.number, frame.body)
+        waiting[1](to_error(message) if isinstance(message, Failure) else message)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                if not self._outbound:
+                    self._wake = trio.Event()
+                    await self._wake.wait()
+                data = b"".join(self._outbound)
+                self._outbound.clear()
+                await self.connection.send_all(data)
+                self._outbound_bytes -= len(data)
+        except NodeUnavailable as error:
+            self.close(error)
+
+    def _send(self, frame: bytes) -> None:
+        self._outbound.append(frame)
+        self._outbound_bytes += len(frame)
+        self._wake.set()
+
+    def _refusal(self) -> DynamoError | None:
+        remote = self.connection.remote
+        if self._lost is not None:
+            return NodeUnavailable(f"no connection to {remote}", outcome="not_applied")
+        if self._outbound_bytes > OUTBOUND_BYTES_MAX or len(self._pending) >= REQUESTS_PER_LINK_MAX:
+            return Overloaded(f"too much is waiting for {remote}")
+        return None
+
+    def statistics(self) -> dict[str, int]:
+        """Requests and bytes that wait."""
+        return {"pending": len(self._pending), "outbound_bytes": self._outbound_bytes}
+
+    def _check(self) -> None:
+        assert self._outbound_bytes >= sum(map(len, self._outbound))
+        assert self._lost is None or not self._pending

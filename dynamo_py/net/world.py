@@ -1,0 +1,160 @@
+"""The real world for a node: trio's clock, TCP, threads, the operating system's randomness.
+
+The one place where operating system errors of the network become `NodeUnavailable`. Knows
+nothing of frames. The simulator has another world behind the same Protocols.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from dynamo_py.environment import Connection, Environment, Listening
+from dynamo_py.errors import InvalidRequest, NodeUnavailable, WrongState
+
+T = TypeVar("T")
+
+CONNECT_S = 3.0
+"""How long opening a TCP connection may take: a lost SYN is repeated after 1 s."""
+BACKLOG = 1024
+
+
+def real_environment() -> Environment:
+    """The environment of a process that runs for real; its generator is seeded by the OS."""
+    seed = random.SystemRandom().getrandbits(128)
+    return Environment(RealClock(), random.Random(seed), TcpTransport(), in_thread)
+
+
+class RealClock:
+    """trio's monotonic clock and the machine's wall clock."""
+
+    def monotonic(self) -> float:
+        """Seconds, as trio counts them."""
+        return trio.current_time()
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """``work()`` in a thread of trio's. A cancellation waits for it to end."""
+    return await trio.to_thread.run_sync(work, abandon_on_cancel=False)
+
+
+class TcpConnection:
+    """A TCP connection, with `OSError` and trio's errors translated."""
+
+    def __init__(self, stream: trio.SocketStream, remote: str) -> None:
+        self._stream = stream
+        self._remote = remote
+
+    @property
+    def remote(self) -> str:
+        """The other side's ``host:port``."""
+        return self._remote
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of ``data``."""
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise NodeUnavailable(f"the connection to {self._remote} was lost") from error
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """Some bytes, or ``b""`` at the end."""
+        try:
+            return await self._stream.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise NodeUnavailable(f"the connection to {self._remote} was lost") from error
+
+    async def aclose(self) -> None:
+        """Close at once."""
+        await trio.aclose_forcefully(self._stream)
+
+
+class TcpListening:
+    """A bound TCP socket."""
+
+    def __init__(self, listener: trio.SocketListener) -> None:
+        self._listener = listener
+        self._address = _text(listener.socket.getsockname())
+
+    @property
+    def address(self) -> str:
+        """The address in fact bound."""
+        return self._address
+
+    async def accept(self) -> Connection:
+        """The next connection. Where the process has run out of file descriptors, waits."""
+        while True:
+            try:
+                stream = await self._listener.accept()
+                return TcpConnection(stream, _text(stream.socket.getpeername()))
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    await trio.sleep(0.1)
+                elif error.errno not in (errno.ENOTCONN, errno.ECONNABORTED):
+                    raise
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        await self._listener.aclose()
+
+
+class TcpTransport:
+    """Connections over TCP."""
+
+    async def connect(self, address: str) -> Connection:
+        """A connection to ``host:port``."""
+        host, port = split_address(address)
+        try:
+            with trio.fail_after(CONNECT_S):
+                stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise NodeUnavailable(f"{address}: {_reason(error)}") from error
+        except trio.TooSlowError:
+            raise NodeUnavailable(f"{address}: no answer within {CONNECT_S:g} s") from None
+        return TcpConnection(stream, address)
+
+    async def listen(self, address: str) -> Listening:
+        """Listen on ``host:port`` (port 0: any free one)."""
+        host, port = split_address(address)
+        try:
+            listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+        except OSError as error:
+            raise WrongState(f"cannot listen on {address}: {_reason(error)}") from error
+        for extra in listeners[1:]:
+            await extra.aclose()
+        return TcpListening(listeners[0])
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``host:port`` (``[v6]:port`` too) as its parts; raises `InvalidRequest`."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise InvalidRequest(f"{address!r} is not an address: write HOST:PORT")
+    return host, int(port)
+
+
+def _text(sockname: tuple[object, ...]) -> str:
+    host, port = str(sockname[0]), sockname[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: OSError) -> str:
+    """The operating system's reason in words; trio wraps it in an outer error at times."""
+    causes: list[BaseException] = [error]
+    if isinstance(error.__cause__, OSError | ExceptionGroup):
+        causes.append(error.__cause__)
+    for cause in causes:
+        found = cause.exceptions[0] if isinstance(cause, ExceptionGroup) else cause
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror.split("] ")[-1].lower()
+    return str(error).lower()

@@ -1,0 +1,358 @@
+"""Puts a node together: construction and lifetimes, no protocol logic.
+
+A node is given its configuration, its environment and its opened storage. `Node.running`
+starts it: the committer, then the cluster's state (loaded, founded or joined), then
+membership, upkeep and the listeners; it ends in the opposite order.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from dynamo_py.causality import Minter
+from dynamo_py.cluster.founding import cluster_state
+from dynamo_py.cluster.joining import admit
+from dynamo_py.cluster.membership import Addresses, Membership
+from dynamo_py.cluster.state import ClusterState
+from dynamo_py.cluster.view import ClusterView
+from dynamo_py.config import NodeConfig
+from dynamo_py.coordinator.coordinator import Coordinator
+from dynamo_py.coordinator.peers import Peers
+from dynamo_py.coordinator.read import Reader
+from dynamo_py.coordinator.scan import Scanner
+from dynamo_py.coordinator.write import Writer
+from dynamo_py.environment import Environment, Listening
+from dynamo_py.errors import DynamoError, WrongState
+from dynamo_py.lifetimes import background
+from dynamo_py.log import get_logger
+from dynamo_py.net.link import Link
+from dynamo_py.net.links import Links
+from dynamo_py.net.listener import Listener
+from dynamo_py.net.timestamps import AlarmedClock
+from dynamo_py.net.world import real_environment
+from dynamo_py.node_storage import NodeStorage, open_storage
+from dynamo_py.replica.completeness import Completeness
+from dynamo_py.replica.replica import Replica
+from dynamo_py.server.administration import Administration
+from dynamo_py.server.client_requests import ClientRequests
+from dynamo_py.server.peer_requests import PeerRequests
+from dynamo_py.server.replica_requests import ReplicaRequests
+from dynamo_py.storage.committer import Committer
+from dynamo_py.storage.engine import Space
+from dynamo_py.upkeep.completing import Completing
+from dynamo_py.upkeep.giving import Giving
+from dynamo_py.upkeep.supervise import Supervisor
+from dynamo_py.wire.failures import to_message
+from dynamo_py.wire.frames import Frame
+from dynamo_py.wire.handshake import CLIENT, PEER, Identity, hello_from_peer
+from dynamo_py.wire.messages import Join, Message, NodeFacts
+
+DRAIN_S = 10.0
+"""How long a node that is told to stop waits for the requests under way."""
+
+log = get_logger(__name__)
+
+
+class Node:
+    """One node of a cluster."""
+
+    def __init__(self, config: NodeConfig, environment: Environment, storage: NodeStorage) -> None:
+        self.config = config.checked()
+        self.environment = environment
+        self._storage = storage
+        self._me = storage.node_id
+        self._clock = AlarmedClock(environment.clock.wall_ms)
+        self.committer = Committer(
+            storage.engine, environment.offload, on_failure=self._on_commit_failure
+        )
+        self.replica = Replica(
+            self.committer,
+            Minter(random.Random(environment.random.getrandbits(64))),
+            self._clock,
+            wall_ms=environment.clock.wall_ms,
+            on_damage=self._on_damage,
+        )
+        self.links = Links(
+            environment,
+            hello=lambda: hello_from_peer(self._identity()),
+            timestamps=self._clock,
+            handle=_refuse_on_own_link,
+            on_lost=self._on_link_lost,
+        )
+        self.supervisor = Supervisor(random.Random(environment.random.getrandbits(64)))
+        self._listening: dict[str, Listening] = {}
+        self._is_assembled = False
+        # Made once the cluster's state is known:
+        self.membership: Membership
+        self.completeness: Completeness
+        self.completing: Completing
+        self.requests: ClientRequests
+
+    # --- lifetime -----------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Node]:
+        """Run the node while the body runs; on leaving it drains, and stores what is pending.
+
+        Raises `WrongState` when an address is taken or the cluster refuses this node.
+        """
+        async with background() as storing:
+            storing.start_soon(self.committer.run)
+            try:
+                await self._bind()
+                async with background() as nursery:
+                    nursery.start_soon(self.links.run)
+                    self._assemble(await self._cluster_state())
+                    await self._start(nursery)
+                    log.info("node started", node=self.config.name, **self.addresses)
+                    yield self
+                    await self._drain()
+            finally:
+                with trio.CancelScope(shield=True):
+                    for listening in self._listening.values():
+                        await listening.aclose()
+                    await self.committer.aclose()
+
+    async def wait_ready(self) -> None:
+        """Wait until this node has tokens, and may vote for every partition it holds."""
+        while self.completeness.incomplete() or not self._owns_tokens():
+            with trio.move_on_after(0.1):
+                await self.membership.wait_changed()
+
+    @property
+    def view(self) -> ClusterView:
+        """What this node believes of the cluster now."""
+        return self.membership.view
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The addresses in fact bound: ``client`` and ``peer``, where there are any."""
+        return {role: listening.address for role, listening in self._listening.items()}
+
+    def facts(self) -> NodeFacts:
+        """This node's own figures."""
+        stats = self.committer.stats()
+        view = self.view
+        return NodeFacts(
+            self.config.name,
+            view.table.version,
+            f"{view.table.digest:016x}",
+            f"{view.members.digest:016x}",
+            len(view.ring.tokens_of(self._me)),
+            stats.bytes,
+            stats.records,
+            stats.hints,
+            len(self.completeness.incomplete()),
+        )
+
+    def is_empty(self) -> bool:
+        """Whether this node holds no record and no hint, pending ones counted."""
+        return self.committer.is_empty(Space.RECORDS) and self.committer.is_empty(Space.HINTS)
+
+    async def _cluster_state(self) -> ClusterState:
+        return await cluster_state(
+            self.config,
+            self._storage,
+            self.committer,
+            self.links,
+            peer_address=self.addresses.get("peer", ""),
+            random_=self.environment.random,
+        )
+
+    # --- assembly -----------------------------------------------------------------------------
+
+    def _assemble(self, state: ClusterState) -> None:
+        clock = self.environment.clock
+        self.completeness = Completeness(self.committer, state.partitions)
+        replicas = ReplicaRequests(
+            self.replica,
+            self.completeness,
+            lambda: self.view,
+            is_durable=self.config.durability == "commit",
+        )
+        peers = Peers(self.links, state, replicas.answer)
+        self.completing = Completing(self.replica, self.completeness, peers, lambda: self.view)
+        self.membership = Membership(
+            state,
+            self.environment,
+            self.links,
+            me=self._me,
+            name=self.config.name,
+            addresses=Addresses(
+                self.addresses.get("peer", f"{self.config.name}:0"),
+                self.addresses.get("client", ""),
+                self.addresses.get("http", ""),
+            ),
+            seeds=self.config.seeds,
+        )
+        self.coordinator = Coordinator(
+            Reader(
+                peers,
+                self.config.coordinator,
+                monotonic=clock.monotonic,
+                wall_ms=clock.wall_ms,
+            ),
+            Writer(
+                self.replica,
+                peers,
+                self.config.coordinator,
+                monotonic=clock.monotonic,
+                wall_ms=clock.wall_ms,
+                is_durable=self.config.durability == "commit",
+            ),
+            Scanner(peers, monotonic=clock.monotonic, wall_ms=clock.wall_ms),
+            self.links,
+            lambda: self.view,
+            monotonic=clock.monotonic,
+            wall_ms=clock.wall_ms,
+        )
+        administration = Administration(
+            self.membership, self.links, peers, facts=self.facts, slow_requests=lambda key: []
+        )
+        self.requests = ClientRequests(
+            self.coordinator,
+            monotonic=clock.monotonic,
+            ring_digest=lambda: self.view.table.digest,
+            administration=administration.answer,
+            requests_max=self.config.server.client_requests_max,
+        )
+        self._peer_requests = PeerRequests(
+            replicas,
+            self.membership,
+            is_empty=self.is_empty,
+            facts=self.facts,
+            admit=self._start_admission,
+            forwarded=self.requests.handle_forwarded,
+        )
+        self._is_assembled = True
+        self.completing.begin_what_is_missing()
+        self.membership.observe(self._on_view)
+        self.membership.on_placement = self.completing.on_placement
+
+    async def _bind(self) -> None:
+        """Take the listening addresses first: a port in use must stop everything else."""
+        wanted = {
+            "client": self.config.listen,
+            "peer": self.config.peer_listen,
+        }
+        for role, address in wanted.items():
+            if address is not None:
+                self._listening[role] = await self.environment.transport.listen(address)
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        await nursery.start(self.requests.run)
+        for role, handle in (
+            (PEER, self._peer_requests.handle),
+            (CLIENT, self.requests.handle),
+        ):
+            listening = self._listening.get(role)
+            if listening is not None:
+                listener = Listener(
+                    listening,
+                    role=role,
+                    identity=self._identity,
+                    monotonic=self.environment.clock.monotonic,
+                    timestamps=self._clock,
+                    handle=handle,
+                )
+                nursery.start_soon(listener.run)
+        giving = Giving(self.membership, is_empty=self.is_empty)
+        for name, loop in (
+            ("membership", self.membership.run),
+            ("completing", self.completing.run),
+            ("giving", giving.run),
+        ):
+            nursery.start_soon(self.supervisor.supervise, name, loop)
+
+    async def _drain(self) -> None:
+        """Answer what is under way, take nothing new, and tell the others."""
+        with trio.move_on_after(DRAIN_S):
+            await self.requests.drain()
+        await self.membership.leave()
+        log.info("node stopped", node=self.config.name)
+
+    # --- what the parts tell the node ---------------------------------------------------------
+
+    def _identity(self) -> Identity:
+        return Identity(self._me, self.config.name, self.config.cluster, self._storage.cluster_id)
+
+    def _start_admission(self, link: Link, frame: Frame, join: Join) -> None:
+        self._nursery.start_soon(self._admit, link, frame, join)
+
+    async def _admit(self, link: Link, frame: Frame, join: Join) -> None:
+        try:
+            reply: Message = await admit(
+                self.membership.state,
+                self.view,
+                self.links,
+                join,
+                is_empty=self.is_empty(),
+            )
+            log.info("node admitted", node=join.name, address=join.peer_address)
+        except DynamoError as error:
+            log.warning("node refused", node=join.name, reason=error.message)
+            reply = to_message(error)
+        link.reply(frame, reply)
+
+    def _on_commit_failure(self, error: DynamoError) -> None:
+        log.error("commit failed", reason=error.message)
+        self.replica.commit_failed()
+
+    def _on_damage(self, partition: int) -> None:
+        if self._is_assembled:
+            self.completing.on_damage(partition)
+
+    def _on_link_lost(self, address: str) -> None:
+        if self._is_assembled:
+            self.membership.link_lost(address)
+
+    def _on_view(self, view: ClusterView) -> None:
+        known = [seen.peer_address for seen in view.nodes.values() if seen.node != self._me]
+        mine = self.addresses.get("peer")
+        wanted = [*known, *self.config.seeds]
+        self.links.keep(address for address in wanted if address and address != mine)
+        self.completing.notify()
+
+    def _owns_tokens(self) -> bool:
+        return self.config.weight == 0 or self._me in self.view.ring.nodes
+
+    def _check(self) -> None:
+        self.committer._check()
+        self.replica._check()
+        self.links._check()
+        self.requests._check()
+
+
+def _refuse_on_own_link(link: Link, frame: Frame) -> None:
+    """Requests come in on the links that others have made, not on those made from here."""
+    link.fail(frame, WrongState("this end of the link only asks"))
+
+
+def run(config: NodeConfig) -> None:
+    """Run a node for real until SIGTERM or SIGINT; returns when it has drained.
+
+    Raises the `DynamoError` for which it could not start.
+    """
+    environment = real_environment()
+    with open_storage(config.checked(), environment) as storage:
+        trio.run(_run_until_signal, Node(config, environment, storage))
+
+
+async def _run_until_signal(node: Node) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with background() as waiting:
+            stopped = trio.Event()
+            waiting.start_soon(_set_at_signal, signals, stopped)
+            async with node.running():
+                await stopped.wait()
+
+
+async def _set_at_signal(signals: AsyncIterator[int], stopped: trio.Event) -> None:
+    async for _ in signals:
+        stopped.set()

@@ -1,0 +1,225 @@
+"""What is asked about the cluster and about keys, beside their values: ring, status, explain.
+
+Collects figures from every node and gives each a short time to answer: an administrator asks
+just when some do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from dynamo_py.causality import Record, decode_record
+from dynamo_py.cluster.membership import Membership
+from dynamo_py.cluster.view import ClusterView, NodeView
+from dynamo_py.coordinator.peers import Peers
+from dynamo_py.errors import DynamoError, InvalidRequest
+from dynamo_py.net.links import Links
+from dynamo_py.server.replica_requests import ANY_WALK
+from dynamo_py.wire.messages import (
+    Explain,
+    Explanation,
+    GetNodeFacts,
+    GetRing,
+    GetStatus,
+    Holding,
+    Message,
+    NodeFacts,
+    NodeStatus,
+    ReplicaGet,
+    ReplicaRecord,
+    Ring,
+    RingNode,
+    Status,
+)
+from ring import position_of
+
+FACTS_S = 1.0
+UNKNOWN = -1
+
+
+class Administration:
+    """Answers administrators' questions on one node."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        links: Links,
+        peers: Peers,
+        *,
+        facts: Callable[[], NodeFacts],
+        slow_requests: Callable[[bytes], list[str]],
+    ) -> None:
+        """``slow_requests`` tells the stages of the last slow request for a key."""
+        self._membership = membership
+        self._links = links
+        self._peers = peers
+        self._facts = facts
+        self._slow_requests = slow_requests
+
+    async def answer(self, message: Message, deadline: float) -> Message:
+        """The answer to `GetRing`, `GetStatus` or `Explain`."""
+        match message:
+            case GetRing():
+                return self.ring()
+            case GetStatus():
+                return await self.status()
+            case Explain():
+                return await self.explain(message.key)
+            case _:
+                raise InvalidRequest(f"{type(message).__name__} is no question")
+
+    def ring(self) -> Ring:
+        """What clients route by."""
+        view = self._membership.view
+        nodes = sorted(view.nodes.values(), key=lambda seen: seen.node)
+        index = {seen.node: i for i, seen in enumerate(nodes)}
+        return Ring(
+            view.cluster,
+            view.cluster_id,
+            view.ring.replicas,
+            view.table.digest,
+            [RingNode(n.node, n.name, n.client_address, n.zone, n.state) for n in nodes],
+            [index.get(owner, UNKNOWN) for owner in view.table.owners],
+        )
+
+    async def status(self) -> Status:
+        """The cluster as this node sees it, with each node's own figures."""
+        view = self._membership.view
+        facts = await self._all_facts(view)
+        known = [f for f in facts.values() if f is not None]
+        one_state = len({(f.table_digest, f.members_digest) for f in known}) == 1
+        answered = all(facts[seen.node] is not None for seen in view.others_up)
+        nodes = sorted(view.nodes.values(), key=lambda seen: seen.name)
+        return Status(
+            view.cluster,
+            view.table.version,
+            f"{view.table.digest:016x}",
+            one_state and answered and self._membership.is_converged,
+            [_node_status(view, seen, facts[seen.node]) for seen in nodes],
+            _waiting_for(view, facts),
+            view.ring.partitions,
+            view.ring.replicas,
+        )
+
+    async def explain(self, key: bytes) -> Explanation:
+        """Where a key lives, and what each node holds of it."""
+        view = self._membership.view
+        partition = view.partition_of(key)
+        preference_list = view.preference_list(partition)
+        holdings: dict[bytes, Holding] = {}
+        async with trio.open_nursery() as nursery:
+            for node in view.nodes:
+                nursery.start_soon(self._holding, view, partition, key, node, holdings)
+        order = [*preference_list.primaries, *preference_list.fallbacks]
+        order += [node for node in view.nodes if node not in order]
+        return Explanation(
+            position_of(key),
+            partition,
+            [view.name_of(node) for node in preference_list.primaries],
+            [view.name_of(node) for node in preference_list.fallbacks],
+            [holdings[node] for node in order if node in holdings],
+            self._slow_requests(key),
+        )
+
+    async def _holding(
+        self,
+        view: ClusterView,
+        partition: int,
+        key: bytes,
+        node: bytes,
+        holdings: dict[bytes, Holding],
+    ) -> None:
+        answered = trio.Event()
+
+        def on_reply(reply: Message | DynamoError) -> None:
+            holdings[node] = _describe(view, partition, node, reply)
+            answered.set()
+
+        message = ReplicaGet(partition, key, ANY_WALK)
+        self._peers.ask(view, node, message, wait_s=FACTS_S, on_reply=on_reply)
+        await answered.wait()
+
+    async def _all_facts(self, view: ClusterView) -> dict[bytes, NodeFacts | None]:
+        facts: dict[bytes, NodeFacts | None] = dict.fromkeys(view.nodes)
+        facts[view.me] = self._facts()
+        async with trio.open_nursery() as nursery:
+            for seen in view.others_up:
+                nursery.start_soon(self._ask_facts, view, seen.node, facts)
+        return facts
+
+    async def _ask_facts(
+        self, view: ClusterView, node: bytes, facts: dict[bytes, NodeFacts | None]
+    ) -> None:
+        try:
+            reply = await self._links.ask(view.address_of(node), GetNodeFacts(), wait_s=FACTS_S)
+        except DynamoError:
+            return  # The figures stay unknown, and `waiting_for` names the node.
+        if isinstance(reply, NodeFacts):
+            facts[node] = reply
+
+
+def _node_status(view: ClusterView, seen: NodeView, facts: NodeFacts | None) -> NodeStatus:
+    return NodeStatus(
+        seen.name,
+        seen.node.hex(),
+        seen.client_address,
+        seen.zone,
+        seen.weight,
+        seen.membership,
+        seen.state,
+        len(view.ring.tokens_of(seen.node)),
+        facts.bytes if facts else UNKNOWN,
+        facts.keys if facts else UNKNOWN,
+        facts.hints if facts else UNKNOWN,
+        facts.incomplete if facts else UNKNOWN,
+        seen.http_address,
+    )
+
+
+def _waiting_for(view: ClusterView, facts: dict[bytes, NodeFacts | None]) -> list[str]:
+    """What keeps the cluster from being at rest, a line each."""
+    waits = []
+    for seen in sorted(view.nodes.values(), key=lambda n: n.name):
+        found = facts[seen.node]
+        if seen.state != "up":
+            waits.append(f"{seen.name} is {seen.state}")
+        elif found is None:
+            waits.append(f"{seen.name} does not answer")
+        else:
+            if found.table_digest != f"{view.table.digest:016x}":
+                waits.append(f"{seen.name} has another table of ownership")
+            if found.incomplete:
+                waits.append(f"{seen.name} completes {found.incomplete} partitions")
+            if found.hints:
+                waits.append(f"{seen.name} keeps {found.hints} hints for others")
+        if seen.weight and not view.ring.tokens_of(seen.node):
+            waits.append(f"{seen.name} owns no token yet")
+    return waits
+
+
+def _describe(
+    view: ClusterView, partition: int, node: bytes, reply: Message | DynamoError
+) -> Holding:
+    preference_list = view.preference_list(partition)
+    role = "primary" if node in preference_list.primaries else "other"
+    if node in preference_list.fallbacks:
+        role = "fallback"
+    name, state = view.name_of(node), view.nodes[node].state
+    if not isinstance(reply, ReplicaRecord):
+        why = reply.message if isinstance(reply, DynamoError) else "an answer it should not give"
+        return Holding(name, role, state, why, False, [], 0, False, [])
+    record = Record() if reply.record is None else decode_record(reply.record)
+    held = "nothing" if reply.record is None else "hint" if reply.hinted_for else "record"
+    return Holding(
+        name,
+        role,
+        state,
+        held,
+        reply.complete,
+        [f"{s.dot.boot:016x}.{s.dot.life}:{s.dot.counter}" for s in record.siblings],
+        len(record.siblings),
+        bool(record.siblings) and all(s.value is None for s in record.siblings),
+        [view.name_of(target) for target in reply.hinted_for],
+    )

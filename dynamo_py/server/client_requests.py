@@ -1,0 +1,168 @@
+"""Frames from clients: admitted, decoded, and carried out in a task each.
+
+Knows nothing of replicas. A node sheds load at the door: past ``client_requests_max`` requests
+under way a request is refused before its body is decoded. Work whose deadline has passed
+before it could begin is dropped, since nobody waits for its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from dynamo_py.coordinator.coordinator import Coordinator
+from dynamo_py.errors import DynamoError, InvalidRequest, Overloaded
+from dynamo_py.net.link import Link
+from dynamo_py.wire.codec import decode_body
+from dynamo_py.wire.failures import to_message
+from dynamo_py.wire.frames import STALE_RING, Frame
+from dynamo_py.wire.messages import (
+    Explain,
+    Get,
+    GetRing,
+    GetStatus,
+    Message,
+    Put,
+    Scan,
+)
+
+WAIT_UNSAID_S = 5.0
+"""How long a request may take whose client did not say how long it waits."""
+
+Answer = Callable[[Message, float], Awaitable[Message]]
+
+
+class ClientRequests:
+    """What arrives on links from clients, and what peers forward. Lives while `run` runs."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        *,
+        monotonic: Callable[[], float],
+        ring_digest: Callable[[], int],
+        administration: Answer,
+        requests_max: int,
+    ) -> None:
+        """``administration`` answers what is not about one key's value."""
+        self._coordinator = coordinator
+        self._monotonic = monotonic
+        self._ring_digest = ring_digest
+        self._administration = administration
+        self._requests_max = requests_max
+        self._under_way = 0
+        self._draining: str | None = None
+        self._idle = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self.shed = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out requests until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
+
+    async def drain(self) -> None:
+        """Refuse new requests from now on, and wait until those under way are answered."""
+        self._draining = "this node is stopping: ask another one"
+        while self._under_way:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def handle(self, link: Link, frame: Frame) -> None:
+        """A request's frame from a client. A broken one ends the link: `ProtocolError`."""
+        refusal = self._refusal()
+        if refusal is not None:
+            self.shed += 1
+            link.fail(frame, refusal)
+            return
+        self._start(link, frame, decode_body(frame.number, frame.body), is_forwarded=False)
+
+    def handle_forwarded(self, link: Link, frame: Frame, message: Message) -> None:
+        """A client's request that another node has sent on."""
+        refusal = self._refusal()
+        if refusal is not None:
+            self.shed += 1
+            link.fail(frame, refusal)
+            return
+        self._start(link, frame, message, is_forwarded=True)
+
+    async def ask(self, message: Message, *, timeout_s: float) -> Message:
+        """Carry out a request of this process itself; raises its error."""
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+        self._under_way += 1
+        try:
+            deadline = self._monotonic() + timeout_s
+            return await self._carry_out(message, deadline, 0, is_forwarded=False)
+        finally:
+            self._finished()
+
+    def _refusal(self) -> DynamoError | None:
+        if self._nursery is None or self._draining is not None:
+            return Overloaded(self._draining or "this node is starting: ask another one")
+        if self._under_way >= self._requests_max:
+            return Overloaded(f"{self._under_way} requests are under way: try again")
+        return None
+
+    def _start(self, link: Link, frame: Frame, message: Message, *, is_forwarded: bool) -> None:
+        assert self._nursery is not None
+        self._under_way += 1
+        wait_s = frame.wait_ms / 1000 if frame.wait_ms else WAIT_UNSAID_S
+        deadline = self._monotonic() + wait_s
+        self._nursery.start_soon(self._serve, link, frame, message, deadline, is_forwarded)
+
+    async def _serve(
+        self, link: Link, frame: Frame, message: Message, deadline: float, is_forwarded: bool
+    ) -> None:
+        try:
+            if self._monotonic() >= deadline:
+                return
+            try:
+                reply = await self._carry_out(message, deadline, frame.trace_id, is_forwarded)
+            except DynamoError as error:
+                reply = to_message(error)
+            link.reply(frame, reply, flags=self._flags(message))
+        finally:
+            self._finished()
+
+    def _finished(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
+
+    async def _carry_out(
+        self, message: Message, deadline: float, trace_id: int, is_forwarded: bool
+    ) -> Message:
+        match message:
+            case Get():
+                return await self._coordinator.get(message, deadline=deadline, trace_id=trace_id)
+            case Put():
+                return await self._coordinator.put(
+                    message, deadline=deadline, trace_id=trace_id, is_forwarded=is_forwarded
+                )
+            case Scan():
+                return await self._coordinator.scan(message, deadline=deadline)
+            case GetRing() | GetStatus() | Explain():
+                return await self._administration(message, deadline)
+            case _:
+                raise InvalidRequest(f"{type(message).__name__} is no request of a client's")
+
+    def _flags(self, message: Message) -> int:
+        """Whether the client routed by an outdated ring: it fetches the new one then."""
+        if isinstance(message, Get | Put | Scan) and message.ring != self._ring_digest():
+            return STALE_RING
+        return 0
+
+    def statistics(self) -> dict[str, int]:
+        """Requests under way, and refused at the door so far."""
+        return {"under_way": self._under_way, "shed": self.shed}
+
+    def _check(self) -> None:
+        assert 0 <= self._under_way <= self._requests_max

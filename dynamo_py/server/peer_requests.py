@@ -1,0 +1,85 @@
+"""Frames from peers: to the replica, to membership, or, for forwarded requests, onward.
+
+Knows nothing of what a replica or a membership does. Replica requests and gossip are handled
+inline; what has to wait becomes a task of the server's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dynamo_py.cluster.membership import Membership
+from dynamo_py.errors import DynamoError
+from dynamo_py.net.link import Link
+from dynamo_py.server.replica_requests import ReplicaRequests
+from dynamo_py.wire.codec import decode_body
+from dynamo_py.wire.failures import to_message
+from dynamo_py.wire.frames import Frame
+from dynamo_py.wire.messages import (
+    AskEmpty,
+    Done,
+    Emptiness,
+    Get,
+    GetNodeFacts,
+    GetTable,
+    Gossip,
+    Join,
+    Message,
+    NodeFacts,
+    Put,
+    ReplicaGet,
+    ReplicaPut,
+    Table,
+)
+
+
+class PeerRequests:
+    """What arrives on links between nodes."""
+
+    def __init__(
+        self,
+        replicas: ReplicaRequests,
+        membership: Membership,
+        *,
+        is_empty: Callable[[], bool],
+        facts: Callable[[], NodeFacts],
+        admit: Callable[[Link, Frame, Join], None],
+        forwarded: Callable[[Link, Frame, Message], None],
+    ) -> None:
+        """``admit`` and ``forwarded`` take a request over, and answer it later."""
+        self._replicas = replicas
+        self._membership = membership
+        self._is_empty = is_empty
+        self._facts = facts
+        self._admit = admit
+        self._forwarded = forwarded
+
+    def handle(self, link: Link, frame: Frame) -> None:
+        """A request's frame from a peer. A broken one ends the link: `ProtocolError`."""
+        message = decode_body(frame.number, frame.body)
+        match message:
+            case ReplicaPut() | ReplicaGet():
+                self._ask_replica(link, frame, message)
+            case Gossip():
+                self._membership.receive(message.payload)
+            case Table():
+                self._membership.receive_table(message)
+                link.reply(frame, Done())
+            case GetTable():
+                link.reply(frame, self._membership.state.message())
+            case AskEmpty():
+                link.reply(frame, Emptiness(self._is_empty()))
+            case GetNodeFacts():
+                link.reply(frame, self._facts())
+            case Join():
+                self._admit(link, frame, message)
+            case Put() | Get():
+                self._forwarded(link, frame, message)
+            case _:
+                self._ask_replica(link, frame, message)
+
+    def _ask_replica(self, link: Link, frame: Frame, message: Message) -> None:
+        def reply(answer: Message | DynamoError) -> None:
+            link.reply(frame, to_message(answer) if isinstance(answer, DynamoError) else answer)
+
+        self._replicas.answer(message, reply)

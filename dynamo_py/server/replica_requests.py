@@ -1,0 +1,109 @@
+"""What other nodes ask of this one's replica. Answered inline, in the link's read loop.
+
+Knows nothing of links or frames: a message comes in, and ``reply`` is called once with the
+answer or the error, at once or when the commit is done. Requests that need a wait of another
+kind (a join) are not here (`dynamo_py.server.peer_requests`).
+
+A request for a partition names the walk by which its coordinator found the primaries. Where
+this node knows other table entries it does nothing and answers them, so that no write is ever
+acknowledged by two ideas of who the primaries are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dynamo_py.cluster.view import ClusterView
+from dynamo_py.errors import DynamoError, InvalidRequest, StorageError
+from dynamo_py.net.link import OnReply
+from dynamo_py.replica.completeness import Completeness
+from dynamo_py.replica.paging import read_page
+from dynamo_py.replica.replica import Replica
+from dynamo_py.wire.messages import (
+    GetPage,
+    Message,
+    OtherWalk,
+    Page,
+    ReplicaAck,
+    ReplicaGet,
+    ReplicaPut,
+    ReplicaRecord,
+)
+
+ANY_WALK = 0
+"""The walk of a request that asks for this node's own copy, whoever the primaries are."""
+
+
+class ReplicaRequests:
+    """Serves this node's replica to coordinators, its own and others'."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        completeness: Completeness,
+        view: Callable[[], ClusterView],
+        *,
+        is_durable: bool,
+    ) -> None:
+        self._replica = replica
+        self._completeness = completeness
+        self._view = view
+        self._is_durable = is_durable
+
+    def answer(self, message: Message, reply: OnReply) -> None:
+        """Do what ``message`` asks; ``reply`` gets the answer or the error."""
+        try:
+            match message:
+                case ReplicaGet():
+                    reply(self._get(message))
+                case ReplicaPut():
+                    self._put(message, reply)
+                case GetPage():
+                    reply(self._page(message))
+                case _:
+                    raise InvalidRequest(f"{type(message).__name__} is no request to a replica")
+        except DynamoError as error:
+            reply(error)
+
+    def _get(self, get: ReplicaGet) -> Message:
+        other = self._other_walk(get.partition, get.walk)
+        if other is not None:
+            return other
+        record, targets = self._replica.read(get.partition, get.key)
+        complete = self._completeness.is_complete(get.partition)
+        return ReplicaRecord(record, complete, list(targets))
+
+    def _put(self, put: ReplicaPut, reply: OnReply) -> None:
+        other = self._other_walk(put.partition, put.walk)
+        if other is not None:
+            reply(other)
+            return
+
+        def on_commit(error: StorageError | None) -> None:
+            reply(error or ReplicaAck(self._is_durable))
+
+        self._replica.merge(
+            put.partition, put.key, put.record, hinted_for=put.hinted_for, on_commit=on_commit
+        )
+
+    def _page(self, get: GetPage) -> Message:
+        other = self._other_walk(get.partition, get.walk)
+        if other is not None:
+            return other
+        page = read_page(
+            self._replica,
+            get.partition,
+            prefix=get.prefix,
+            start=get.start,
+            limit=get.limit,
+            bare=get.bare,
+        )
+        return Page(page.rows, page.next_start, page.damaged)
+
+    def _other_walk(self, partition: int, walk: int) -> OtherWalk | None:
+        placement = self._view().placement
+        if partition >= placement.ring.partitions:
+            raise InvalidRequest(f"there is no partition {partition}")
+        if walk in (ANY_WALK, placement.walk(partition)):
+            return None
+        return OtherWalk(placement.walk_entries(partition))

@@ -1,0 +1,1 @@
+"""What travels between processes, sans-IO: frames, messages, the codec table, the handshake."""

@@ -1,0 +1,80 @@
+"""The codec table: message numbers, and bodies as bytes.
+
+A body is the message's fields as one positional MessagePack array. Each number has a typed
+decoder, which accepts exactly that message: every field is checked, tags and extensions have
+no place in any type, depth is bounded by the types, and trailing bytes are refused. (Why not
+CBOR: docs/design/wire-format.md.)
+
+A number is never given to another message. PROTOCOL.md lists them; a test compares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dynamo_py.errors import ProtocolError
+from dynamo_py.wire import messages as m
+from dynamo_py.wire.messages import Message
+
+PROTOCOL_VERSION = 1
+
+TABLE: dict[int, type[Message]] = {
+    1: m.Hello,
+    2: m.Welcome,
+    3: m.Failure,
+    4: m.Done,
+    10: m.Put,
+    11: m.Stored,
+    12: m.Get,
+    13: m.Fetched,
+    14: m.Scan,
+    15: m.ScanPage,
+    16: m.GetRing,
+    17: m.Ring,
+    18: m.GetStatus,
+    19: m.Status,
+    20: m.Explain,
+    21: m.Explanation,
+    22: m.GetNodeFacts,
+    23: m.NodeFacts,
+    40: m.ReplicaPut,
+    41: m.ReplicaAck,
+    42: m.ReplicaGet,
+    43: m.ReplicaRecord,
+    44: m.OtherWalk,
+    45: m.GetPage,
+    46: m.Page,
+    47: m.GetTable,
+    48: m.Table,
+    49: m.Join,
+    50: m.AskEmpty,
+    51: m.Emptiness,
+    52: m.Gossip,
+}
+
+NUMBERS: dict[type[Message], int] = {kind: number for number, kind in TABLE.items()}
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {
+    number: msgspec.msgpack.Decoder(kind) for number, kind in TABLE.items()
+}
+
+
+def encode_body(message: Message) -> tuple[int, bytes]:
+    """The number and the body of ``message``."""
+    return NUMBERS[type(message)], _encode(message)
+
+
+def decode_body(number: int, body: bytes) -> Message:
+    """The message in ``body``; raises `ProtocolError` if it is not exactly one."""
+    decoder = _decoders.get(number)
+    if decoder is None:
+        raise ProtocolError(f"unknown message {number}: the other side may be newer")
+    try:
+        message = decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"a broken {TABLE[number].__name__} message: {error}") from None
+    assert isinstance(message, Message)
+    return message

@@ -1,0 +1,110 @@
+"""Frames: how messages are cut out of a stream of bytes, and what travels beside each.
+
+Sans-IO: bytes in, frames out. Knows nothing of sockets, nor of what the messages mean.
+
+A frame is a head of 30 bytes, big-endian, and a body (PROTOCOL.md):
+
+====== ======= ===========================================================================
+offset type    meaning
+====== ======= ===========================================================================
+0      uint32  bytes that follow this field
+4      uint8   the message's number in the codec table
+5      uint8   flags: bit 0, this is a reply; bit 1, the answering node has a newer ring
+6      uint32  request id, chosen by the asking side, copied into the reply; 0: no reply
+10     uint32  milliseconds that the asking side will still wait; 0 in replies
+14     uint64  trace id, 0: not traced
+22     uint64  the sender's hybrid timestamp, 0: none
+====== ======= ===========================================================================
+
+The time to wait is a span, not a moment, since no two clocks agree.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from dynamo_py.errors import ProtocolError
+
+HEAD = struct.Struct(">IBBIIQQ")
+_LENGTH = struct.Struct(">I")
+_HEAD_AFTER_LENGTH = HEAD.size - _LENGTH.size
+
+FRAME_BYTES_MAX = 64 * 1024 * 1024
+"""The largest frame between those who know each other: a record of several large siblings."""
+GREETING_BYTES_MAX = 16 * 1024
+"""The largest frame before the handshake is done."""
+
+REPLY = 1
+STALE_RING = 2
+
+
+class Frame(NamedTuple):
+    """One frame, its body still encoded."""
+
+    number: int
+    flags: int
+    request_id: int
+    wait_ms: int
+    trace_id: int
+    timestamp: int
+    body: bytes
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether this answers a request of ours."""
+        return bool(self.flags & REPLY)
+
+
+def encode_frame(
+    number: int,
+    body: bytes,
+    *,
+    flags: int = 0,
+    request_id: int = 0,
+    wait_ms: int = 0,
+    trace_id: int = 0,
+    timestamp: int = 0,
+) -> bytes:
+    """The bytes of one frame; raises `ProtocolError` if it would be too large to be read."""
+    length = _HEAD_AFTER_LENGTH + len(body)
+    if length > FRAME_BYTES_MAX:
+        raise ProtocolError(f"a message of {len(body)} bytes; at most {FRAME_BYTES_MAX} travel")
+    return HEAD.pack(length, number, flags, request_id, wait_ms, trace_id, timestamp) + body
+
+
+class FrameDecoder:
+    """Cuts frames out of a stream. Holds at most one incomplete frame and one read's bytes."""
+
+    def __init__(self, *, frame_bytes_max: int) -> None:
+        self.frame_bytes_max = frame_bytes_max
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that ``data`` completes, in order.
+
+        Raises `ProtocolError` at a length no frame may have; the stream is lost then, since
+        nothing says where the next frame begins.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        start, end = 0, len(buffer)
+        while end - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(buffer, start)
+            if length < _HEAD_AFTER_LENGTH or length > self.frame_bytes_max:
+                raise ProtocolError(f"a frame of {length} bytes: not this protocol, or too large")
+            stop = start + _LENGTH.size + length
+            if stop > end:
+                break
+            _, *head = HEAD.unpack_from(buffer, start)
+            frames.append(Frame._make((*head, bytes(buffer[start + HEAD.size : stop]))))
+            start = stop
+        if start:
+            del buffer[:start]
+        return frames
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return len(self._buffer)

@@ -1,0 +1,314 @@
+"""Who should own which token: balanced, spread out, and with as few moves as possible.
+
+How it works, starting from the present owners:
+
+1. *Quotas.* Each claimant's share of the tokens by weight, rounded up or down; up first for
+   those who hold that many already.
+2. *Chains.* Tokens of nodes that are no claimants are free, tokens above a quota are in
+   surplus, and nodes below theirs take such tokens, one after the other, at places where
+   nothing near clashes. A node that finds none takes one from a third node, which takes one
+   in its stead (`ring.arrangement`). So a move beyond what the quotas force is made only
+   where no other way is left.
+3. *Repair.* A token that clashes all the same is taken away and its owner gets another by a
+   chain; failing that, a short run of tokens around it is rewritten (`ring.rewriting`).
+
+Two tokens clash when they are less than N apart and their owners are one node or, where there
+are at least N zones, sit in one zone. Zones are preferred where that is free; extra moves are
+spent on them only where the zones' shares allow all clashes to go.
+
+Where there are no more than N nodes, every node is a primary of every partition whoever owns
+what, and a move between them carries no data. There, with equal weights, owners simply take
+turns.
+
+Guaranteed: the target follows from the arguments alone, whatever the mapping's order;
+``claim`` of its own result, with the same claimants, changes nothing; every claimant owns its
+share rounded up or down; one without weight, or who is no claimant, owns nothing.
+
+Only measured (Q = 1024, N = 3, equal nodes, added and removed one at a time, see
+``tests/ring/test_claim.py``): from 5 to 200 nodes no node twice in any N consecutive tokens,
+MEASURED
+
+Knows nothing of who is up, of data, or of how ownership is handed over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, permutations
+from operator import ne
+from typing import Final
+
+from ring.arrangement import Arrangement, Labels, tokens_in
+from ring.hashing import check_partitions, position_of
+from ring.rewriting import rewrite
+from ring.ring import Node
+
+RUNS: Final = (8, 12, 16, 20)
+"""Lengths of the runs that are rewritten around a clash, the shortest first."""
+
+CHANGES_MAX: Final = 10
+"""How many tokens of a run may change hands to be rid of one clash."""
+
+FAILURES_MAX: Final = 8
+"""After so many runs that could not be rewritten, a pass over the ring rewrites no more."""
+
+TURNS_MAX: Final = 6
+"""Up to so many nodes, every order of taking turns is tried for the one with fewest moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A node that may own tokens: its share is by ``weight``; it fails along with its ``zone``.
+
+    Weight 0 owns nothing. Raises `ValueError` for a weight below 0.
+    """
+
+    weight: int
+    zone: str
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ValueError(f"a weight must be 0 or more, not {self.weight}")
+
+
+def claim(
+    present: Sequence[Node], claimants: Mapping[Node, Claimant], replicas: int
+) -> tuple[Node, ...]:
+    """The target owners by token, from the ``present`` ones; ``replicas`` is N as configured.
+
+    ``present`` may name nodes that are no claimants: they lose everything. What is guaranteed
+    is in the module's docstring. Raises `ValueError` when the number of tokens is no power of
+    two, N is below 1, or nobody has a weight above 0.
+
+    Complexity: about one step for each token that moves; a few milliseconds at Q = 1024.
+    """
+    check_partitions(len(present))
+    if replicas < 1:
+        raise ValueError(f"the number of replicas must be at least 1, not {replicas}")
+    owners = tuple(present)
+    while True:
+        # A round that has nothing to place can only remove clashes, so this ends; and it
+        # ends in a state that the next call leaves as it is.
+        target = _round(owners, claimants, replicas)
+        if target == owners:
+            return target
+        owners = target
+
+
+def quotas_of(present: Sequence[Node], claimants: Mapping[Node, Claimant]) -> dict[Node, int]:
+    """How many tokens each claimant is to own; those who are to own none are left out.
+
+    The floor of each share, and one more for those who hold more than that already (it saves
+    a move), then for the largest remainders, then for the smallest ids.
+    """
+    total = sum(claimant.weight for claimant in claimants.values())
+    if total == 0:
+        raise ValueError("no node has a weight above 0: there is nobody to own the tokens")
+    counts = Counter(present)
+    shares = {
+        node: divmod(len(present) * claimants[node].weight, total) for node in sorted(claimants)
+    }
+    quotas = {node: floor for node, (floor, _) in shares.items()}
+    by_urgency = sorted(
+        (node for node, (_, remainder) in shares.items() if remainder),
+        key=lambda node: (counts[node] <= quotas[node], -shares[node][1], node),
+    )
+    for node in by_urgency[: len(present) - sum(quotas.values())]:
+        quotas[node] += 1
+    return {node: quota for node, quota in quotas.items() if quota}
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What must keep apart, nodes or zones; both fields are by number of node.
+
+    ``repairable`` is False for a node on whom extra moves would be wasted: so much is owned
+    under its label that some of it must clash.
+    """
+
+    labels: Labels
+    repairable: tuple[bool, ...]
+
+    def clashing(self, arrangement: Arrangement) -> int:
+        """The tokens that clash and are worth a repair."""
+        worth = 0
+        for held, repairable in zip(arrangement.held, self.repairable, strict=True):
+            if repairable:
+                worth |= held
+        return worth and worth & arrangement.clashing(self.labels)
+
+
+def _round(
+    present: tuple[Node, ...], claimants: Mapping[Node, Claimant], replicas: int
+) -> tuple[Node, ...]:
+    quotas = quotas_of(present, claimants)
+    nodes = sorted(quotas)
+    if len(nodes) <= replicas and max(quotas.values()) - min(quotas.values()) <= 1:
+        return _taking_turns(present, quotas)
+    levels = _levels(nodes, quotas, claimants, replicas, len(present))
+    best: Arrangement | None = None
+    # Uneven strides spread a node's neighbours, and with them the load when it fails; where
+    # the ring is too tight for that, even ones may still fit.
+    for uneven in (True, False):
+        arrangement = _arrange(present, nodes, quotas, levels, replicas, uneven)
+        if best is None or _badness(arrangement, levels) < _badness(best, levels):
+            best = arrangement
+        if not any(level.clashing(best) for level in levels):
+            break
+    assert best is not None
+    return tuple(nodes[number] for number in best.complete())
+
+
+def _taking_turns(present: tuple[Node, ...], quotas: Mapping[Node, int]) -> tuple[Node, ...]:
+    """Few nodes with equal quotas, round and round, in the order with the fewest moves."""
+    size = len(present)
+    # Where Q is no multiple of their number, the first ones have a turn more.
+    nodes = sorted(quotas, key=lambda node: (-quotas[node], node))
+    orders = permutations(nodes) if len(nodes) <= TURNS_MAX else iter([tuple(nodes)])
+    targets = (
+        # Where the turns begin is where, at the seam, a node may come again too soon.
+        tuple(order[(token - first) % size % len(order)] for token in range(size))
+        for order in orders
+        if all(quotas[a] >= quotas[b] for a, b in pairwise(order))
+        for first in range(len(order))
+    )
+    return min(targets, key=lambda target: sum(map(ne, present, target)))
+
+
+def _levels(
+    nodes: list[Node],
+    quotas: Mapping[Node, int],
+    claimants: Mapping[Node, Claimant],
+    replicas: int,
+    size: int,
+) -> list[_Level]:
+    """The levels in the order in which they are tried: zones, where there are enough; nodes."""
+    numbers: dict[str, int] = {}
+    zones = [numbers.setdefault(claimants[node].zone, len(numbers)) for node in nodes]
+    levels = []
+    if replicas <= len(numbers) < len(nodes):
+        zone_quotas = [0] * len(numbers)
+        for node, zone in zip(nodes, zones, strict=True):
+            zone_quotas[zone] += quotas[node]
+        # With exactly N zones their order is rigid: repairs would cost up to twice the moves,
+        # at every change, and the walk passes over a zone that is taken anyway.
+        roomy = len(numbers) > replicas and max(zone_quotas) * replicas <= size
+        levels.append(_Level(zones, (roomy,) * len(nodes)))
+    apart = len(nodes) > replicas
+    light = tuple(apart and quotas[node] * replicas <= size for node in nodes)
+    levels.append(_Level(range(len(nodes)), light))
+    return levels
+
+
+def _arrange(
+    present: tuple[Node, ...],
+    nodes: list[Node],
+    quotas: Mapping[Node, int],
+    levels: list[_Level],
+    replicas: int,
+    uneven: bool,
+) -> Arrangement:
+    numbers = {node: number for number, node in enumerate(nodes)}
+    arrangement = Arrangement(
+        [numbers.get(owner) for owner in present],
+        [quotas[node] for node in nodes],
+        min(replicas, len(nodes)),
+    )
+    _fill(arrangement, nodes, levels, uneven)
+    for level in levels:
+        _repair(arrangement, level)
+    return arrangement
+
+
+def _badness(arrangement: Arrangement, levels: list[_Level]) -> tuple[int, ...]:
+    """Clashes of nodes, then of zones, then moves: less is better."""
+    clashes = [arrangement.clashing(level.labels).bit_count() for level in reversed(levels)]
+    return (*clashes, arrangement.moved.bit_count())
+
+
+def _fill(
+    arrangement: Arrangement, nodes: list[Node], levels: list[_Level], uneven: bool
+) -> None:
+    """Bring every node to its quota."""
+    size = arrangement.size
+    left = [
+        max(0, quota - count)
+        for quota, count in zip(arrangement.quotas, arrangement.counts, strict=True)
+    ]
+    strides = [size // deficit if deficit else size for deficit in left]
+    cursors = [position_of(node) % size for node in nodes]
+    while any(left):
+        receiver = max(range(len(nodes)), key=left.__getitem__)
+        token = _take(arrangement, levels, receiver, cursors[receiver])
+        left[receiver] -= 1
+        slack = max(0, strides[receiver] - arrangement.spacing)
+        stride = arrangement.spacing + slack
+        if uneven:
+            seed = nodes[receiver] + left[receiver].to_bytes(4, "big")
+            stride = arrangement.spacing + position_of(seed) % (2 * slack + 1)
+        cursors[receiver] = (token + stride) % size
+
+
+def _take(arrangement: Arrangement, levels: list[_Level], receiver: int, cursor: int) -> int:
+    """Give ``receiver`` one more token, without a clash if that can be; which one."""
+    for level in levels:
+        direct = not level.repairable[receiver]
+        chain = arrangement.chain(receiver, level.labels, cursor, direct=direct)
+        if chain is not None:
+            arrangement.apply(chain)
+            return chain[0].token
+    token = arrangement.spare(cursor)
+    arrangement.give(token, receiver)
+    return token
+
+
+def _repair(arrangement: Arrangement, level: _Level) -> None:
+    """Remove clashes, as long as one can be removed without making another."""
+    progress = True
+    while progress:
+        progress = False
+        failures = 0
+        for token in tokens_in(level.clashing(arrangement)):
+            if not level.clashing(arrangement) >> token & 1:
+                continue
+            if _exchange(arrangement, level.labels, token):
+                progress = True
+            elif failures < FAILURES_MAX:
+                rewritten = _rewrite(arrangement, level.labels, token)
+                progress |= rewritten
+                failures += not rewritten
+
+
+def _exchange(arrangement: Arrangement, labels: Labels, token: int) -> bool:
+    """Give the token's owner another one in its stead."""
+    owner = arrangement.owners[token]
+    assert owner is not None
+    arrangement.give(token, None)
+    chain = arrangement.chain(owner, labels, token)
+    if chain is None:
+        arrangement.give(token, owner)
+        return False
+    arrangement.apply(chain)
+    return True
+
+
+def _rewrite(arrangement: Arrangement, labels: Labels, token: int) -> bool:
+    """Rewrite a run of tokens around the clashing one."""
+    size, reach = arrangement.size, arrangement.spacing - 1
+    owners = arrangement.complete()
+    for length in RUNS:
+        if length + 2 * reach > size:
+            return False
+        start = token - length // 2
+        around = [owners[(start + offset) % size] for offset in range(-reach, length + reach)]
+        run = around[reach : reach + length]
+        written = rewrite(
+            run, around[:reach], around[reach + length :], labels, changes_max=CHANGES_MAX
+        )
+        if written is not None:
+            for offset, node in enumerate(written):
+                arrangement.give((start + offset) % size, node)
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""Measurements against other stores, and their plots."""

@@ -1,0 +1,1 @@
+"""A demo: a shopping cart that loses no item."""

@@ -1,0 +1,1 @@
+"""Studies of the ring and of gossip, by simulation."""
