@@ -69,7 +69,7 @@ async def open_node(
     node, `InvalidRequest` for wrong fields. An exception of the body leaves as it is.
     """
     defaults: dict[str, Any] = {
-        "name": Path(data_dir).resolve().name[:64] or "node",
+        "name": Path(data_dir).name[:64] or "node",
         "listen": None,
         "peer_listen": "127.0.0.1:0" if seeds else None,
     }

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,9 +27,12 @@ from dynamo_py.coordinator.coordinator import Coordinator
 from dynamo_py.coordinator.peers import Peers
 from dynamo_py.coordinator.read import Reader
 from dynamo_py.coordinator.scan import Scanner
+from dynamo_py.coordinator.slow import SlowRequests
 from dynamo_py.coordinator.write import Writer
 from dynamo_py.environment import Environment, Listening
 from dynamo_py.errors import DynamoError, WrongState
+from dynamo_py.http.application import application
+from dynamo_py.http.serving import bind, serve_on
 from dynamo_py.lifetimes import background
 from dynamo_py.log import get_logger
 from dynamo_py.net.link import Link
@@ -54,6 +59,10 @@ from dynamo_py.wire.messages import Join, Message, NodeFacts
 
 DRAIN_S = 10.0
 """How long a node that is told to stop waits for the requests under way."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long the committing thread may keep the event loop from running. Python's own default
+of 5 ms is longer than a whole request."""
 
 log = get_logger(__name__)
 
@@ -86,6 +95,7 @@ class Node:
         )
         self.supervisor = Supervisor(random.Random(environment.random.getrandbits(64)))
         self._listening: dict[str, Listening] = {}
+        self._http_socket: socket.socket | None = None
         self._is_assembled = False
         # Made once the cluster's state is known:
         self.membership: Membership
@@ -116,13 +126,20 @@ class Node:
                 with trio.CancelScope(shield=True):
                     for listening in self._listening.values():
                         await listening.aclose()
+                    if self._http_socket is not None:
+                        self._http_socket.close()
                     await self.committer.aclose()
 
     async def wait_ready(self) -> None:
         """Wait until this node has tokens, and may vote for every partition it holds."""
-        while self.completeness.incomplete() or not self._owns_tokens():
+        while not self.is_ready:
             with trio.move_on_after(0.1):
                 await self.membership.wait_changed()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is what `wait_ready` waits for."""
+        return self._owns_tokens() and not self.completeness.incomplete()
 
     @property
     def view(self) -> ClusterView:
@@ -131,8 +148,12 @@ class Node:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The addresses in fact bound: ``client`` and ``peer``, where there are any."""
-        return {role: listening.address for role, listening in self._listening.items()}
+        """The addresses in fact bound: ``client``, ``peer`` and ``http``, where there are any."""
+        bound = {role: listening.address for role, listening in self._listening.items()}
+        if self._http_socket is not None:
+            host, port = self._http_socket.getsockname()[:2]
+            bound["http"] = f"{host}:{port}"
+        return bound
 
     def facts(self) -> NodeFacts:
         """This node's own figures."""
@@ -149,6 +170,27 @@ class Node:
             stats.hints,
             len(self.completeness.incomplete()),
         )
+
+    def figures(self) -> dict[str, float]:
+        """This node's figures, by metric name."""
+        facts, commits = self.facts(), self.committer.statistics()
+        requests = self.requests.statistics()
+        return {
+            "tokens": facts.tokens,
+            "records": facts.keys,
+            "stored_bytes": facts.bytes,
+            "hints": facts.hints,
+            "partitions_incomplete": facts.incomplete,
+            "nodes_up": len(self.view.up),
+            "commits_total": commits.commits,
+            "committed_changes_total": commits.changes,
+            "commit_seconds_total": commits.commit_seconds,
+            "commit_failures_total": commits.failures,
+            "pending_bytes": commits.pending_bytes,
+            "requests_under_way": requests["under_way"],
+            "requests_shed_total": requests["shed"],
+            "clock_alarms_total": self._clock.alarms,
+        }
 
     def is_empty(self) -> bool:
         """Whether this node holds no record and no hint, pending ones counted."""
@@ -190,35 +232,16 @@ class Node:
             ),
             seeds=self.config.seeds,
         )
-        self.coordinator = Coordinator(
-            Reader(
-                peers,
-                self.config.coordinator,
-                monotonic=clock.monotonic,
-                wall_ms=clock.wall_ms,
-            ),
-            Writer(
-                self.replica,
-                peers,
-                self.config.coordinator,
-                monotonic=clock.monotonic,
-                wall_ms=clock.wall_ms,
-                is_durable=self.config.durability == "commit",
-            ),
-            Scanner(peers, monotonic=clock.monotonic, wall_ms=clock.wall_ms),
-            self.links,
-            lambda: self.view,
-            monotonic=clock.monotonic,
-            wall_ms=clock.wall_ms,
-        )
-        administration = Administration(
-            self.membership, self.links, peers, facts=self.facts, slow_requests=lambda key: []
+        slow = SlowRequests()
+        self.coordinator = self._coordinator(peers, slow)
+        self._administration = Administration(
+            self.membership, self.links, peers, facts=self.facts, slow=slow
         )
         self.requests = ClientRequests(
             self.coordinator,
             monotonic=clock.monotonic,
             ring_digest=lambda: self.view.table.digest,
-            administration=administration.answer,
+            administration=self._administration.answer,
             requests_max=self.config.server.client_requests_max,
         )
         self._peer_requests = PeerRequests(
@@ -234,6 +257,32 @@ class Node:
         self.membership.observe(self._on_view)
         self.membership.on_placement = self.completing.on_placement
 
+    def _coordinator(self, peers: Peers, slow: SlowRequests) -> Coordinator:
+        clock = self.environment.clock
+        return Coordinator(
+            Reader(
+                peers,
+                self.config.coordinator,
+                monotonic=clock.monotonic,
+                wall_ms=clock.wall_ms,
+                slow=slow,
+            ),
+            Writer(
+                self.replica,
+                peers,
+                self.config.coordinator,
+                monotonic=clock.monotonic,
+                wall_ms=clock.wall_ms,
+                is_durable=self.config.durability == "commit",
+                slow=slow,
+            ),
+            Scanner(peers, monotonic=clock.monotonic, wall_ms=clock.wall_ms),
+            self.links,
+            lambda: self.view,
+            monotonic=clock.monotonic,
+            wall_ms=clock.wall_ms,
+        )
+
     async def _bind(self) -> None:
         """Take the listening addresses first: a port in use must stop everything else."""
         wanted = {
@@ -243,6 +292,9 @@ class Node:
         for role, address in wanted.items():
             if address is not None:
                 self._listening[role] = await self.environment.transport.listen(address)
+
+        if self.config.http_listen is not None:
+            self._http_socket = bind(self.config.http_listen)
 
     async def _start(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -262,6 +314,9 @@ class Node:
                     handle=handle,
                 )
                 nursery.start_soon(listener.run)
+        if self._http_socket is not None:
+            shown = application(self, self._administration.status)
+            nursery.start_soon(serve_on, self._http_socket, shown)
         giving = Giving(self.membership, is_empty=self.is_empty)
         for name, loop in (
             ("membership", self.membership.run),
@@ -339,6 +394,7 @@ def run(config: NodeConfig) -> None:
 
     Raises the `DynamoError` for which it could not start.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     environment = real_environment()
     with open_storage(config.checked(), environment) as storage:
         trio.run(_run_until_signal, Node(config, environment, storage))

@@ -129,6 +129,10 @@ class Agent:
         """All known members, the own one included, ordered by node id."""
         return self._core.members()
 
+    def member(self, node: bytes) -> Member | None:
+        """The member with this id, or None when it is unknown. O(1)."""
+        return self._core.member(node)
+
     def subscribe(self, callback: Subscriber) -> Callable[[], None]:
         """Call back at each change from now on, in order; returns what ends it.
 
@@ -149,6 +153,8 @@ class Agent:
         also above those of earlier lives of this node: a wall clock in ms does. Raises
         `GossipError` otherwise, and nothing has changed. A version from an earlier life that
         is learned only later comes to the subscribers as a `PayloadChanged` of the own node.
+        ``me.payloads`` has the last version: the greater of the clock and one more than that
+        is always right.
         """
         self._step(SetPayload(topic, version, data))
 

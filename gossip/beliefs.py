@@ -15,7 +15,7 @@ practice: two halves of a healed network would otherwise kill each other's membe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -187,11 +187,17 @@ class Beliefs:
         node, topic = key
         return self._claim_on(node, [topic])
 
-    def _claim_on(self, node: bytes, topics: Iterable[int]) -> Update:
+    def _claim_on(self, node: bytes, topics: Sequence[int]) -> Update:
         member = self.table.get(node)
         assert member is not None
         payloads = {topic: member.payloads[topic] for topic in topics if topic != CORE}
-        return self._claim(member, payloads)
+        claim = self._claim(member, payloads)
+        if member.state is State.DOWN and CORE not in topics:
+            # That it is down is old news, which rides along with a payload. It must not kill
+            # the member where it is alive, as after a split.
+            suspect = msgspec.structs.replace(claim.member, state=State.SUSPECT)
+            return Update(suspect)
+        return claim
 
     def _claim(self, member: Member, payloads: Mapping[int, Payload]) -> Update:
         suspicion = self._suspicions.get(member.node)

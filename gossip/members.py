@@ -98,7 +98,7 @@ def merge(one: Member, other: Member) -> Member:
     assert one.node == other.node
     winner = other if other.precedence() > one.precedence() else one
     payloads = _merge_payloads(one.payloads, other.payloads) if other.payloads else one.payloads
-    if payloads is winner.payloads:
+    if payloads == winner.payloads:
         return winner
     return msgspec.structs.replace(winner, payloads=payloads)
 

@@ -116,8 +116,9 @@ class Prober:
 
     def deadline(self) -> float:
         """When a probe or relay needs something done; one must be waiting."""
-        waiting = (*self._probes.values(), *self._relays.values())
-        return min(each.deadline for each in waiting)
+        probes = [probe.deadline for probe in self._probes.values()]
+        relays = [relay.deadline for relay in self._relays.values()]
+        return min(probes + relays)
 
     def postpone(self, seconds: float) -> None:
         """We stood still for so long: nobody was given that time to answer in."""

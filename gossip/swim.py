@@ -143,6 +143,10 @@ class Swim:
         """All members that are known, the own one included, ordered by node id."""
         return self._beliefs.table.snapshot()
 
+    def member(self, node: bytes) -> Member | None:
+        """The member with this id, or None when it is unknown. O(1)."""
+        return self._beliefs.table.get(node)
+
     @property
     def is_leaving_told(self) -> bool:
         """Whether this node has left, and the news has been told as often as it will be."""

@@ -21,9 +21,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 Labels = Sequence[int]
 """Label by number of node."""
+
+CANDIDATES_MAX: Final = 8
+"""Among so many tokens ahead of a cursor, the one whose holder has most to give is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +134,10 @@ class Arrangement:
     ) -> list[Step] | None:
         """The chain with the fewest new moves that gives ``receiver`` a token, or None.
 
-        With ``direct``, only a chain of one step will do. Among tokens as good as each other the first few from ``cursor`` on are preferred.
-        A search by breadth in which taking a token that has left its present owner already
-        costs nothing. O(nodes**2) operations on sets of Q bits at worst; mostly the first
-        look finds a token.
+        With ``direct``, only a chain of one step will do. Among tokens as good as each other
+        the first few from ``cursor`` on are preferred. A search by breadth, in which taking a
+        token that has left its present owner already costs nothing. At worst O(nodes**2)
+        operations on sets of Q bits; mostly the first look finds a token.
         """
         taken_from: dict[int, tuple[int, int]] = {}
         queue = deque([receiver])
@@ -161,9 +165,7 @@ class Arrangement:
                     queue.append(giver)
         return None
 
-    def _path(
-        self, receiver: int, node: int, taken_from: dict[int, tuple[int, int]]
-    ) -> list[Step]:
+    def _path(self, receiver: int, node: int, taken_from: dict[int, tuple[int, int]]) -> list[Step]:
         """The steps by which ``node`` has lost a token and ``receiver`` has gained one."""
         steps: list[Step] = []
         while node != receiver:
@@ -191,7 +193,7 @@ class Arrangement:
     def _choose(self, goal: int, cursor: int) -> int:
         """Of the first few tokens from ``cursor`` on, the one whose holder has most to give."""
         candidates = []
-        for _ in range(_CANDIDATES):
+        for _ in range(CANDIDATES_MAX):
             if not goal:
                 break
             token = self._first(goal, cursor)
@@ -228,6 +230,3 @@ class Arrangement:
         missing = sum(max(0, q - c) for q, c in zip(self.quotas, self.counts, strict=True))
         over = sum(max(0, c - q) for q, c in zip(self.quotas, self.counts, strict=True))
         assert missing == over + self.free.bit_count()
-
-
-_CANDIDATES = 8

@@ -51,7 +51,7 @@ RUNS: Final = (8, 12, 16, 20)
 CHANGES_MAX: Final = 10
 """How many tokens of a run may change hands to be rid of one clash."""
 
-FAILURES_MAX: Final = 8
+FAILURES_MAX: Final = 4
 """After so many runs that could not be rewritten, a pass over the ring rewrites no more."""
 
 TURNS_MAX: Final = 6
@@ -151,7 +151,7 @@ def _round(
     best: Arrangement | None = None
     # Uneven strides spread a node's neighbours, and with them the load when it fails; where
     # the ring is too tight for that, even ones may still fit.
-    for uneven in (True, False):
+    for uneven in (True,) if Counter(present) == quotas else (True, False):
         arrangement = _arrange(present, nodes, quotas, levels, replicas, uneven)
         if best is None or _badness(arrangement, levels) < _badness(best, levels):
             best = arrangement
@@ -228,9 +228,7 @@ def _badness(arrangement: Arrangement, levels: list[_Level]) -> tuple[int, ...]:
     return (*clashes, arrangement.moved.bit_count())
 
 
-def _fill(
-    arrangement: Arrangement, nodes: list[Node], levels: list[_Level], uneven: bool
-) -> None:
+def _fill(arrangement: Arrangement, nodes: list[Node], levels: list[_Level], uneven: bool) -> None:
     """Bring every node to its quota."""
     size = arrangement.size
     left = [

@@ -62,9 +62,7 @@ def plan(
 def gainers(before: Ring, after: Ring, partition: int) -> tuple[Node, ...]:
     """Who becomes a primary of ``partition`` by the change, in the order of the new walk."""
     old = preference_list(before, partition).primaries
-    return tuple(
-        node for node in preference_list(after, partition).primaries if node not in old
-    )
+    return tuple(node for node in preference_list(after, partition).primaries if node not in old)
 
 
 def changes(before: Ring, after: Ring) -> tuple[Change, ...]:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-STEPS_MAX: Final = 3000
+STEPS_MAX: Final = 1000
 """Bound on the work for one run, in nodes tried. Found by trial: more gains little."""
 
 
@@ -35,7 +35,7 @@ def rewrite(
     """
     steps_left = STEPS_MAX
     for changes in range(2, changes_max + 1):
-        search = _Search(run, before, after, labels, changes, steps_left)
+        search = _Search(run, before, after, labels, steps_left)
         if search.extend(0, changes):
             return search.written[len(before) :]
         steps_left = search.steps_left
@@ -51,7 +51,6 @@ class _Search:
         before: Sequence[int],
         after: Sequence[int],
         labels: Sequence[int],
-        changes: int,
         steps_left: int,
     ) -> None:
         self.written = list(before)
@@ -60,7 +59,6 @@ class _Search:
         self._after = after
         self._labels = labels
         self._reach = len(before)
-        self._changes = changes
         self._supply = Counter(run)
         self._nodes = sorted(self._supply)
 
@@ -86,7 +84,7 @@ class _Search:
         return False
 
     def _last_labels(self) -> set[int]:
-        return {self._labels[node] for node in self.written[-self._reach :]}
+        return {self._labels[node] for node in self.written[len(self.written) - self._reach :]}
 
     def _fits_what_comes_after(self) -> bool:
         for distance, node in enumerate(self._after):

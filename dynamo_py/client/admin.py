@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dynamo_py.client.requests import Requests
-from dynamo_py.replica.keys import routing_key
 from dynamo_py.wire import messages as wire
+from dynamo_py.wire.keys import routing_key
 
 TIMEOUT_S = 5.0
 

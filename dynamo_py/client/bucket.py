@@ -26,8 +26,8 @@ from dynamo_py.client.values import Codec, codec_named
 from dynamo_py.config import VALUE_BYTES_MAX
 from dynamo_py.errors import InvalidRequest, SiblingsFound
 from dynamo_py.lifetimes import in_parallel
-from dynamo_py.replica.keys import routing_key
 from dynamo_py.wire import messages as wire
+from dynamo_py.wire.keys import routing_key
 
 TIMEOUT_S = 5.0
 UPDATES_MAX = 5

@@ -123,7 +123,7 @@ class RemoteRequests:
         if not found.is_set():
             raise NodeUnavailable(
                 "no node answered: "
-                + "; ".join(_reason(address, why) for address, why in reasons.items()),
+                + "; ".join(f"{address}: {why}" for address, why in reasons.items()),
                 reasons=reasons,
                 outcome="not_applied",
             )
@@ -216,10 +216,6 @@ def _final(last: DynamoError | None, timeout_s: float, *, is_unknown: bool) -> D
         error = DeadlineExceeded(f"no answer within {timeout_s:g} s")
     error.outcome = "unknown" if is_unknown else "not_applied"
     return error
-
-
-def _reason(address: str, why: str) -> str:
-    return why if why.startswith(address) else f"{address}: {why}"
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

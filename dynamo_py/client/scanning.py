@@ -8,8 +8,8 @@ import msgspec
 
 from dynamo_py.client.requests import Requests
 from dynamo_py.errors import InvalidRequest
-from dynamo_py.replica.keys import routing_key, split_routing_key
 from dynamo_py.wire import messages as wire
+from dynamo_py.wire.keys import routing_key, split_routing_key
 
 PAGE_KEYS = 500
 

@@ -27,7 +27,7 @@ from dynamo_py.errors import (
     WrongState,
 )
 from dynamo_py.net.links import Links
-from dynamo_py.replica.keys import split_routing_key
+from dynamo_py.wire.keys import split_routing_key
 from dynamo_py.wire.messages import Fetched, Get, Put, Quorum, Scan, ScanPage, Stored
 
 PLANS_MAX = 5

@@ -18,6 +18,7 @@ from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import CoordinatorConfig
 from dynamo_py.coordinator.peers import Peers, WalkChanged
 from dynamo_py.coordinator.plan import needs_of_read
+from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import Answer, ReadTally
 from dynamo_py.errors import DynamoError, QuorumNotMet
 from dynamo_py.wire.messages import (
@@ -44,11 +45,13 @@ class Reader:
         *,
         monotonic: Callable[[], float],
         wall_ms: Callable[[], int],
+        slow: SlowRequests,
     ) -> None:
         self._peers = peers
         self._config = config
         self._monotonic = monotonic
         self._wall_ms = wall_ms
+        self._slow = slow
 
     async def read(
         self, view: ClusterView, get: Get, *, deadline: float, trace_id: int = 0
@@ -58,7 +61,8 @@ class Reader:
         primaries = view.preference_list(partition).primaries
         needs = needs_of_read(get.quorum, len(primaries))
         tally = ReadTally(primaries, needs)
-        under_way = _ReadUnderWay(view, partition, get.key, tally, self._peers, trace_id)
+        trail = Trail("get", self._monotonic)
+        under_way = _ReadUnderWay(view, partition, get.key, tally, self._peers, trace_id, trail)
         wait_s = deadline - self._monotonic()
         under_way.start(wait_s)
         hedge_s = min(self._config.hedge_s, wait_s)
@@ -68,6 +72,8 @@ class Reader:
             if not await under_way.wait(budget_s - hedge_s):
                 under_way.ask_fallbacks()
                 await under_way.wait(wait_s - budget_s)
+        trail.mark("answered")
+        self._slow.note(get.key, trail)
         return under_way.outcome(self._wall_ms())
 
     async def read_one(
@@ -104,6 +110,7 @@ class _ReadUnderWay:
         tally: ReadTally,
         peers: Peers,
         trace_id: int,
+        trail: Trail,
     ) -> None:
         preference_list = view.preference_list(partition)
         self._view = view
@@ -116,6 +123,7 @@ class _ReadUnderWay:
         self._tally = tally
         self._peers = peers
         self._trace_id = trace_id
+        self._trail = trail
         self._wait_s = 0.0
         self._decided = trio.Event()
         self._walk_changed = False
@@ -210,8 +218,10 @@ class _ReadUnderWay:
             return
         if isinstance(reply, ReplicaRecord):
             self._tally.answered(node, Answer(reply.record, reply.complete))
+            self._trail.mark("answered", node)
         else:
             self._tally.failed(node)
+            self._trail.mark("failed", node)
             self._walk_changed |= isinstance(reply, OtherWalk)
         if not self._decided.is_set() and not self._walk_changed:
             self._ask_lacking()

@@ -21,6 +21,7 @@ from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import CoordinatorConfig
 from dynamo_py.coordinator.peers import Peers, WalkChanged
 from dynamo_py.coordinator.plan import needs_of_write
+from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import WriteTally
 from dynamo_py.errors import DynamoError, QuorumNotMet, StorageError
 from dynamo_py.replica.replica import Replica, Write, Written
@@ -47,6 +48,7 @@ class Writer:
         monotonic: Callable[[], float],
         wall_ms: Callable[[], int],
         is_durable: bool,
+        slow: SlowRequests,
     ) -> None:
         self._replica = replica
         self._peers = peers
@@ -54,6 +56,7 @@ class Writer:
         self._monotonic = monotonic
         self._wall_ms = wall_ms
         self._is_durable = is_durable
+        self._slow = slow
 
     async def write(
         self, view: ClusterView, put: Put, *, deadline: float, trace_id: int = 0
@@ -74,12 +77,15 @@ class Writer:
             put.attempt > 0,
             self._wall_ms() + put.ttl_ms if put.ttl_ms else 0,
         )
+        trail = Trail("put", self._monotonic)
         under_way = _WriteUnderWay(
-            view, partition, put.key, WriteTally(primaries, needs), self._peers, trace_id
+            view, partition, put.key, WriteTally(primaries, needs), self._peers, trace_id, trail
         )
         wait_s = deadline - self._monotonic()
         written = under_way.start(self._replica, write, wait_s)
         await under_way.wait(min(self._config.replica_budget_s, wait_s), wait_s)
+        trail.mark("answered")
+        self._slow.note(put.key, trail)
         return under_way.outcome(written)
 
 
@@ -94,6 +100,7 @@ class _WriteUnderWay:
         tally: WriteTally,
         peers: Peers,
         trace_id: int,
+        trail: Trail,
     ) -> None:
         preference_list = view.preference_list(partition)
         self._view = view
@@ -106,6 +113,7 @@ class _WriteUnderWay:
         self._tally = tally
         self._peers = peers
         self._trace_id = trace_id
+        self._trail = trail
         self._decided = trio.Event()
         self._walk_changed = False
         self._is_sent = False
@@ -127,6 +135,7 @@ class _WriteUnderWay:
             on_commit=partial(self._on_commit, place),
         )
         self._record = written.encoded
+        self._trail.mark("minted", me)
         for other, primary in enumerate(self._primaries):
             if other == place:
                 continue
@@ -206,8 +215,10 @@ class _WriteUnderWay:
     def _on_reply(self, place: int, node: bytes, reply: Message | DynamoError) -> None:
         if isinstance(reply, ReplicaAck):
             self._tally.acked(place, node)
+            self._trail.mark("stored", node)
         else:
             self._tally.failed(place, node)
+            self._trail.mark("failed", node)
             if isinstance(reply, OtherWalk):
                 self._walk_changed = True
             elif not self._decided.is_set() and place in self._tally.silent_places():

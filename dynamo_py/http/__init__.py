@@ -1,1 +1,1 @@
-"""The HTTP API, the console and the metrics page."""
+"""The node's HTTP side: health, status and metrics, on Starlette and Hypercorn."""

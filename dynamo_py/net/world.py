@@ -7,6 +7,7 @@ nothing of frames. The simulator has another world behind the same Protocols.
 from __future__ import annotations
 
 import errno
+import os
 import random
 import time
 from collections.abc import Callable
@@ -117,9 +118,9 @@ class TcpTransport:
             with trio.fail_after(CONNECT_S):
                 stream = await trio.open_tcp_stream(host, port)
         except OSError as error:
-            raise NodeUnavailable(f"{address}: {_reason(error)}") from error
+            raise NodeUnavailable(_reason(error)) from error
         except trio.TooSlowError:
-            raise NodeUnavailable(f"{address}: no answer within {CONNECT_S:g} s") from None
+            raise NodeUnavailable(f"no answer within {CONNECT_S:g} s") from None
         return TcpConnection(stream, address)
 
     async def listen(self, address: str) -> Listening:
@@ -149,12 +150,10 @@ def _text(sockname: tuple[object, ...]) -> str:
 
 
 def _reason(error: OSError) -> str:
-    """The operating system's reason in words; trio wraps it in an outer error at times."""
-    causes: list[BaseException] = [error]
-    if isinstance(error.__cause__, OSError | ExceptionGroup):
-        causes.append(error.__cause__)
-    for cause in causes:
-        found = cause.exceptions[0] if isinstance(cause, ExceptionGroup) else cause
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.split("] ")[-1].lower()
+    """The operating system's reason in words; trio hides the errno in a cause at times."""
+    cause: BaseException | None = error
+    while isinstance(cause, OSError | ExceptionGroup):
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return os.strerror(cause.errno).lower()
+        cause = cause.exceptions[0] if isinstance(cause, ExceptionGroup) else cause.__cause__
     return str(error).lower()

@@ -14,6 +14,7 @@ from dynamo_py.causality import Record, decode_record
 from dynamo_py.cluster.membership import Membership
 from dynamo_py.cluster.view import ClusterView, NodeView
 from dynamo_py.coordinator.peers import Peers
+from dynamo_py.coordinator.slow import SlowRequests
 from dynamo_py.errors import DynamoError, InvalidRequest
 from dynamo_py.net.links import Links
 from dynamo_py.server.replica_requests import ANY_WALK
@@ -49,14 +50,13 @@ class Administration:
         peers: Peers,
         *,
         facts: Callable[[], NodeFacts],
-        slow_requests: Callable[[bytes], list[str]],
+        slow: SlowRequests,
     ) -> None:
-        """``slow_requests`` tells the stages of the last slow request for a key."""
         self._membership = membership
         self._links = links
         self._peers = peers
         self._facts = facts
-        self._slow_requests = slow_requests
+        self._slow = slow
 
     async def answer(self, message: Message, deadline: float) -> Message:
         """The answer to `GetRing`, `GetStatus` or `Explain`."""
@@ -114,13 +114,14 @@ class Administration:
                 nursery.start_soon(self._holding, view, partition, key, node, holdings)
         order = [*preference_list.primaries, *preference_list.fallbacks]
         order += [node for node in view.nodes if node not in order]
+        trail = self._slow.find(key)
         return Explanation(
             position_of(key),
             partition,
             [view.name_of(node) for node in preference_list.primaries],
             [view.name_of(node) for node in preference_list.fallbacks],
             [holdings[node] for node in order if node in holdings],
-            self._slow_requests(key),
+            [] if trail is None else trail.lines(view.name_of),
         )
 
     async def _holding(

@@ -250,7 +250,7 @@ def test_an_engine_behaves_as_a_dictionary_does(name: str):
     run_state_machine_as_test(
         machine_for(FACTORIES[name]),
         settings=settings(
-            max_examples=25,
+            max_examples=15,
             stateful_step_count=20,
             suppress_health_check=[HealthCheck.too_slow],
         ),

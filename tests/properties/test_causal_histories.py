@@ -17,7 +17,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -385,8 +385,13 @@ class ForgetfulHistories(Histories):
         self.nodes[at].minter.mint(b"another key", EMPTY.vector)
 
 
+# Explaining a failure traces each line, and takes minutes here.
+PHASES = [phase for phase in Phase if phase is not Phase.explain]
+
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=150, stateful_step_count=40)
+TestHistories.settings = settings(max_examples=150, stateful_step_count=40, phases=PHASES)
 
 TestForgetfulHistories = ForgetfulHistories.TestCase
-TestForgetfulHistories.settings = settings(max_examples=30, stateful_step_count=40)
+TestForgetfulHistories.settings = settings(
+    max_examples=30, stateful_step_count=40, phases=PHASES
+)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamo_py.errors import DiskFull, Overloaded, StorageError, SyncFailed
@@ -360,6 +360,7 @@ steps = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(steps=steps)
 def test_each_submission_is_told_once_and_what_was_told_done_is_there(
     steps: list[tuple[list[tuple[bytes, bool]], str]],
