@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from dynamo_py.causality import Minter
+from dynamo_py.cluster.address_book import AddressBook
 from dynamo_py.cluster.founding import cluster_state
 from dynamo_py.cluster.joining import admit
 from dynamo_py.cluster.membership import Addresses, Membership
@@ -210,6 +211,7 @@ class Node:
 
     def _assemble(self, state: ClusterState) -> None:
         clock = self.environment.clock
+        self._address_book = AddressBook(self.committer)
         self.completeness = Completeness(self.committer, state.partitions)
         replicas = ReplicaRequests(
             self.replica,
@@ -230,7 +232,7 @@ class Node:
                 self.addresses.get("client", ""),
                 self.addresses.get("http", ""),
             ),
-            seeds=self.config.seeds,
+            seeds=(*self.config.seeds, *self._address_book.addresses),
         )
         slow = SlowRequests()
         self.coordinator = self._coordinator(peers, slow)
@@ -370,7 +372,8 @@ class Node:
     def _on_view(self, view: ClusterView) -> None:
         known = [seen.peer_address for seen in view.nodes.values() if seen.node != self._me]
         mine = self.addresses.get("peer")
-        wanted = [*known, *self.config.seeds]
+        wanted = [*known, *self.config.seeds, *self._address_book.addresses]
+        self._address_book.keep([address for address in known if address])
         self.links.keep(address for address in wanted if address and address != mine)
         self.completing.notify()
 

@@ -3,7 +3,7 @@
 How it works, starting from the present owners:
 
 1. *Quotas.* Each claimant's share of the tokens by weight, rounded up or down; up first for
-   those who hold that many already.
+   those who hold that many already (`ring.quotas`).
 2. *Chains.* Tokens of nodes that are no claimants are free, tokens above a quota are in
    surplus, and nodes below theirs take such tokens, one after the other, at places where
    nothing near clashes. A node that finds none takes one from a third node, which takes one
@@ -24,9 +24,18 @@ Guaranteed: the target follows from the arguments alone, whatever the mapping's 
 ``claim`` of its own result, with the same claimants, changes nothing; every claimant owns its
 share rounded up or down; one without weight, or who is no claimant, owns nothing.
 
-Only measured (Q = 1024, N = 3, equal nodes, added and removed one at a time, see
-``tests/ring/test_claim.py``): from 5 to 200 nodes no node twice in any N consecutive tokens,
-MEASURED
+Only measured, with Q = 1024, N = 3 and equal nodes that come and go one at a time (most of it
+is held by ``tests/ring/test_claim.py``):
+
+* from 5 to 200 nodes, no node twice in any N consecutive tokens, and not one move more than
+  the quotas force; about 3 ms a change;
+* 4 nodes: likewise, with 1.01 times the forced moves on the way up, 1.3 to 1.5 on the way
+  down; up to about a second;
+* zones, more of them than N and of equal shares: up to 1.8 times the forced moves for no zone
+  twice in nearly all windows. Exactly N zones: no extra moves, but a zone twice in a third to
+  a half of the windows; with equal zones a node then bears up to 1.15 times its fair share
+  of replicas;
+* worked out anew after each flip, the target changes, and the sum of the moves hardly does.
 
 Knows nothing of who is up, of data, or of how ownership is handed over.
 """
@@ -42,6 +51,7 @@ from typing import Final
 
 from ring.arrangement import Arrangement, Labels, tokens_in
 from ring.hashing import check_partitions, position_of
+from ring.quotas import quotas_of
 from ring.rewriting import rewrite
 from ring.ring import Node
 
@@ -82,7 +92,8 @@ def claim(
     is in the module's docstring. Raises `ValueError` when the number of tokens is no power of
     two, N is below 1, or nobody has a weight above 0.
 
-    Complexity: about one step for each token that moves; a few milliseconds at Q = 1024.
+    Milliseconds at Q = 1024; where clashes must stay, since the ring is too tight, some tenths
+    of a second. So keep the outcome for as long as the arguments stay.
     """
     check_partitions(len(present))
     if replicas < 1:
@@ -95,29 +106,6 @@ def claim(
         if target == owners:
             return target
         owners = target
-
-
-def quotas_of(present: Sequence[Node], claimants: Mapping[Node, Claimant]) -> dict[Node, int]:
-    """How many tokens each claimant is to own; those who are to own none are left out.
-
-    The floor of each share, and one more for those who hold more than that already (it saves
-    a move), then for the largest remainders, then for the smallest ids.
-    """
-    total = sum(claimant.weight for claimant in claimants.values())
-    if total == 0:
-        raise ValueError("no node has a weight above 0: there is nobody to own the tokens")
-    counts = Counter(present)
-    shares = {
-        node: divmod(len(present) * claimants[node].weight, total) for node in sorted(claimants)
-    }
-    quotas = {node: floor for node, (floor, _) in shares.items()}
-    by_urgency = sorted(
-        (node for node, (_, remainder) in shares.items() if remainder),
-        key=lambda node: (counts[node] <= quotas[node], -shares[node][1], node),
-    )
-    for node in by_urgency[: len(present) - sum(quotas.values())]:
-        quotas[node] += 1
-    return {node: quota for node, quota in quotas.items() if quota}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +131,8 @@ class _Level:
 def _round(
     present: tuple[Node, ...], claimants: Mapping[Node, Claimant], replicas: int
 ) -> tuple[Node, ...]:
-    quotas = quotas_of(present, claimants)
+    weights = {node: claimant.weight for node, claimant in claimants.items()}
+    quotas = quotas_of(present, weights)
     nodes = sorted(quotas)
     if len(nodes) <= replicas and max(quotas.values()) - min(quotas.values()) <= 1:
         return _taking_turns(present, quotas)

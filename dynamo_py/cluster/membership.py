@@ -108,6 +108,11 @@ class Membership:
         self._observers.append(observer)
         observer(self.view)
 
+    @property
+    def changed(self) -> trio.Event:
+        """Set at the next new view."""
+        return self._changed
+
     async def wait_changed(self) -> None:
         """Wait for the next new view."""
         await self._changed.wait()

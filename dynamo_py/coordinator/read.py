@@ -63,7 +63,7 @@ class Reader:
         tally = ReadTally(primaries, needs)
         trail = Trail("get", self._monotonic)
         under_way = _ReadUnderWay(view, partition, get.key, tally, self._peers, trace_id, trail)
-        wait_s = deadline - self._monotonic()
+        wait_s = max(0.0, deadline - self._monotonic())
         under_way.start(wait_s)
         hedge_s = min(self._config.hedge_s, wait_s)
         budget_s = min(self._config.replica_budget_s, wait_s)
@@ -88,7 +88,7 @@ class Reader:
             answered.set()
 
         message = ReplicaGet(view.partition_of(get.key), get.key, 0)
-        wait_s = deadline - self._monotonic()
+        wait_s = max(0.0, deadline - self._monotonic())
         self._peers.ask(view, node, message, wait_s=wait_s, on_reply=on_reply)
         await answered.wait()
         reply = replies[0]

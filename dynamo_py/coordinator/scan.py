@@ -53,7 +53,7 @@ class Scanner:
         deadline: float,
     ) -> list[Page]:
         """Pages of ``required`` primaries; every one that is up is asked."""
-        wait_s = deadline - self._monotonic()
+        wait_s = max(0.0, deadline - self._monotonic())
         message = GetPage(
             scan.partition,
             view.placement.walk(scan.partition),
@@ -78,7 +78,7 @@ class Scanner:
 
         for node in primaries:
             self._peers.ask(view, node, message, wait_s=wait_s, on_reply=partial(on_reply, node))
-        with trio.move_on_after(max(0.0, wait_s)):
+        with trio.move_on_after(wait_s):
             await decided.wait()
         if len(pages) >= required:
             return list(pages.values())

@@ -81,7 +81,7 @@ class Writer:
         under_way = _WriteUnderWay(
             view, partition, put.key, WriteTally(primaries, needs), self._peers, trace_id, trail
         )
-        wait_s = deadline - self._monotonic()
+        wait_s = max(0.0, deadline - self._monotonic())
         written = under_way.start(self._replica, write, wait_s)
         await under_way.wait(min(self._config.replica_budget_s, wait_s), wait_s)
         trail.mark("answered")

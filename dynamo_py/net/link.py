@@ -192,7 +192,7 @@ class Link:
             while data := await self.connection.receive_some(READ_BYTES):
                 for frame in self._decoder.feed(data):
                     self._receive(frame)
-        except (NodeUnavailable, ProtocolError) as error:
+        except DynamoError as error:
             self.close(error)
         else:
             self.close(NodeUnavailable(f"{self.connection.remote} closed the connection"))

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import trio
-
 import ring
 from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.membership import Membership
@@ -30,10 +28,9 @@ class Giving:
     async def run(self) -> None:
         """Give what is to be given, at each change of the cluster."""
         while True:
-            changed = self._membership.wait_changed
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(changed)
-                await self.give()
+            changed = self._membership.changed  # Before the look: what comes after counts.
+            await self.give()
+            await changed.wait()
 
     async def give(self) -> None:
         """Give away, on disk first, every own token that another member should own."""

@@ -172,6 +172,8 @@ class Simulation:
     def is_whole(self) -> bool:
         """Whether all running nodes know the same, and that all of these are alive."""
         running = self._running()
+        if any(node.core.statistics().alive != len(running) for node in running):
+            return False
         views = [node.core.members() for node in running]
         if any(view != views[0] for view in views):
             return False

@@ -13,6 +13,7 @@ oracle compares dots only to name events; it never asks a vector.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -171,9 +172,9 @@ class Oracle:
         record._check()
         assert record.vector == vector_of(self.events[n].sibling.dot for n in history)
         held = self.numbers(record)
-        assert all(
-            s == self.events[self.number_of[s.dot]].sibling for s in record.siblings
-        ), "one dot, two values"
+        assert all(s == self.events[self.number_of[s.dot]].sibling for s in record.siblings), (
+            "one dot, two values"
+        )
         covered = held & self.seen_by_others(history)
         assert not covered, "something covered survives"
         retired = frozenset(record.retired)
@@ -225,9 +226,7 @@ class Histories(RuleBasedStateMachine):
         context = Context(seen.context.vector.with_dot(dot), seen.context.timestamp)
         return Seen(context, seen.history | {self.oracle.number_of[dot]})
 
-    def minted(
-        self, known: Known, write: Write, node: Node, *, retried: bool
-    ) -> tuple[Known, Dot]:
+    def minted(self, known: Known, write: Write, node: Node, *, retried: bool) -> tuple[Known, Dot]:
         dot = node.minter.mint(KEY, known.record.vector)
         timestamp = len(self.oracle.events)
         sibling = Sibling(dot, write.value, timestamp, write.write_id, retried)
@@ -385,13 +384,17 @@ class ForgetfulHistories(Histories):
         self.nodes[at].minter.mint(b"another key", EMPTY.vector)
 
 
-# Explaining a failure traces each line, and takes minutes here.
-PHASES = [phase for phase in Phase if phase is not Phase.explain]
+# Shrinking a failed history takes minutes: it waits until somebody asks for it, with
+# HYPOTHESIS_PROFILE=explore, and -o faulthandler_timeout=0 where that is set.
+EXPLORE = os.environ.get("HYPOTHESIS_PROFILE") == "explore"
+PHASES = list(Phase) if EXPLORE else [Phase.explicit, Phase.reuse, Phase.generate]
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=150, stateful_step_count=40, phases=PHASES)
+TestHistories.settings = settings(
+    max_examples=2_000 if EXPLORE else 150, stateful_step_count=40, phases=PHASES
+)
 
 TestForgetfulHistories = ForgetfulHistories.TestCase
 TestForgetfulHistories.settings = settings(
-    max_examples=30, stateful_step_count=40, phases=PHASES
+    max_examples=2_000 if EXPLORE else 30, stateful_step_count=40, phases=PHASES
 )

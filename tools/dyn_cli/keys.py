@@ -301,9 +301,7 @@ def delete(
     done = _with_bucket(
         settings,
         bucket,
-        lambda b, timeout_s: b.delete(
-            key, context=context, w=w, dw=dw, pw=pw, timeout=timeout_s
-        ),
+        lambda b, timeout_s: b.delete(key, context=context, w=w, dw=dw, pw=pw, timeout=timeout_s),
     )
     _report_stored(settings, done, "deleted")
     return Status.DONE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,9 @@ from dyn_cli.options import ADDRESS, Group, Settings, pass_settings
 
 if TYPE_CHECKING:
     from dynamo_py.config import NodeConfig
+
+
+LOG_FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s"
 
 
 @click.group("node", cls=Group)
@@ -57,6 +62,7 @@ def run(settings: Settings, config_file: Path | None, **given: Any) -> Status:
     config = config_of(config_file, given)
     from dynamo_py import node
 
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     node.run(config)
     return Status.DONE
 

@@ -41,9 +41,7 @@ class Address(click.ParamType[str]):
 
     name = "host:port"
 
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The address as it was given; fails where it is none."""
         host, _, port = value.rpartition(":")
         if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:

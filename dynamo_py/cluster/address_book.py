@@ -1,0 +1,36 @@
+"""The peers' addresses, kept over a restart.
+
+A node that comes back must find the others although it was given no seed: it may have
+founded the cluster. Knows nothing of gossip.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from dynamo_py.replica.replica import Store
+from dynamo_py.storage.engine import Change, Space
+
+_KEY = b"addresses"
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(list[str])
+
+
+class AddressBook:
+    """Peer addresses on this node's disk."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        row = store.get(Space.META, 0, _KEY)
+        self.addresses: list[str] = [] if row is None else _decoder.decode(row)
+
+    def keep(self, addresses: list[str]) -> None:
+        """Remember these in place of the others, unless there are none."""
+        if addresses and addresses != self.addresses:
+            self.addresses = addresses
+            change = Change(Space.META, 0, _KEY, _encode(addresses))
+            self._store.submit((change,), _ignore)
+
+
+def _ignore(error: object) -> None:
+    """A commit that fails is told to the node by the committer."""

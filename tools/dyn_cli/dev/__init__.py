@@ -1,0 +1,1 @@
+"""A dev cluster: real node processes on this machine, their state in one directory."""

@@ -1,0 +1,252 @@
+"""A dev cluster: starts, stops and signals its nodes, and waits until they are ready.
+
+Knows nothing of the command line. Used by `dyn-cli dev`, by the shopping cart's demo and by
+tests. Every wait is for a condition, ends at once when a node's process ends, and says which
+node it was and what that node had to say.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import msgspec
+import trio
+
+from dyn_cli.dev.processes import ProcessState, send, spawn, state_of, terminate, wait_state
+from dyn_cli.dev.readiness import ask_status, why_not_ready
+from dyn_cli.dev.state import (
+    CLUSTER_NAME,
+    LOCK_FILE,
+    STATE_FILE,
+    ClusterEntry,
+    DevDirectory,
+    NodeEntry,
+    ProcessEntry,
+)
+from dyn_cli.failures import Refused, TimedOut
+
+READY_S = 30.0
+"""How long a node, or the cluster, may take until it is ready."""
+DRAIN_S = 10.0
+"""How long nodes may take to end by themselves."""
+KILLED_S = 5.0
+LOOK_AGAIN_S = 0.05
+TAIL_LINES = 10
+
+
+class DevCluster:
+    """The cluster of one directory. The state file follows each change."""
+
+    def __init__(self, directory: DevDirectory, entry: ClusterEntry) -> None:
+        self.directory = directory
+        self._entry = entry
+        self._log_starts: dict[int, int] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> DevCluster:
+        """The cluster of that directory; raises `Refused` where there is none."""
+        directory = DevDirectory(path)
+        entry = directory.load()
+        if entry is None:
+            raise Refused(f"no dev cluster in {path}: dyn-cli dev up makes one")
+        return cls(directory, entry)
+
+    @property
+    def nodes(self) -> tuple[NodeEntry, ...]:
+        """All nodes, by number."""
+        return self._entry.nodes
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where clients reach the nodes."""
+        return tuple(node.client for node in self.nodes)
+
+    def node(self, number: int) -> NodeEntry:
+        """The node of that number; raises `KeyError`."""
+        return self._entry.node(number)
+
+    def state(self, number: int) -> ProcessState:
+        """What the node's process is doing."""
+        return state_of(self.node(number).process)
+
+    def pid(self, number: int) -> int | None:
+        """The node's process, while there is one."""
+        process = self.node(number).process
+        return None if process is None or state_of(process) is ProcessState.STOPPED else process.pid
+
+    # --- all nodes ------------------------------------------------------------------------------
+
+    async def up(self) -> None:
+        """Start the nodes that are stopped, continue paused ones, and wait until all are ready.
+
+        Where that fails, those that were started are stopped again, and their data stays.
+        Raises `Refused` when a node ends early, `TimedOut` when they do not become ready.
+        """
+        stopped = [n.number for n in self.nodes if self.state(n.number) is ProcessState.STOPPED]
+        for node in self.nodes:
+            if self.state(node.number) is ProcessState.PAUSED:
+                self.resume(node.number)
+        try:
+            if not self._entry.is_founded:
+                await self._found(stopped)
+            for number in stopped:
+                if self.state(number) is ProcessState.STOPPED:
+                    self._launch(number)
+            await self._wait([node.number for node in self.nodes], self._why_not_ready)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._end(stopped)
+            raise
+
+    async def down(self) -> None:
+        """Stop all nodes: gently, then by force. Their data stays."""
+        await self._end([node.number for node in self.nodes])
+
+    def purge(self) -> None:
+        """Remove the data of all nodes, and the cluster. They must be stopped."""
+        for node in self.nodes:
+            assert self.state(node.number) is ProcessState.STOPPED
+            shutil.rmtree(self.directory.data_of(node), ignore_errors=True)
+            self.directory.log_of(node).unlink(missing_ok=True)
+        for name in (STATE_FILE, LOCK_FILE):
+            (self.directory.path / name).unlink(missing_ok=True)
+        if not any(self.directory.path.iterdir()):
+            self.directory.path.rmdir()
+
+    async def _found(self, stopped: list[int]) -> None:
+        """Node 1 founds the cluster; only then can others join it."""
+        if 1 in stopped:
+            self._launch(1)
+        await self._wait([1], self._why_not_answering)
+        self._save(msgspec.structs.replace(self._entry, is_founded=True))
+
+    async def _end(self, numbers: Iterable[int]) -> None:
+        processes = [p for number in numbers if (p := self.node(number).process) is not None]
+        for process in processes:
+            terminate(process)
+        deadline = trio.current_time() + DRAIN_S
+        for process in processes:
+            left_s = max(0.0, deadline - trio.current_time())
+            if not await wait_state(process, ProcessState.STOPPED, timeout_s=left_s):
+                send(process, signal.SIGKILL)
+                await wait_state(process, ProcessState.STOPPED, timeout_s=KILLED_S)
+
+    # --- one node -------------------------------------------------------------------------------
+
+    async def start(self, number: int) -> None:
+        """Start a stopped node and wait until it answers; raises `Refused` and `TimedOut`."""
+        self._demand(number, ProcessState.STOPPED)
+        try:
+            self._launch(number)
+            await self._wait([number], self._why_not_answering)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._end([number])
+            raise
+
+    async def stop(self, number: int) -> None:
+        """Let a node finish what is under way and end; raises `TimedOut` if it does not."""
+        process = self._demand(number, ProcessState.RUNNING, ProcessState.PAUSED)
+        terminate(process)
+        if not await wait_state(process, ProcessState.STOPPED, timeout_s=DRAIN_S + KILLED_S):
+            name = self.node(number).name
+            raise TimedOut(f"{name} has not stopped within {DRAIN_S + KILLED_S:g} s: kill it")
+
+    async def kill(self, number: int) -> None:
+        """End a node at once, as a crash would."""
+        process = self._demand(number, ProcessState.RUNNING, ProcessState.PAUSED)
+        send(process, signal.SIGKILL)
+        await wait_state(process, ProcessState.STOPPED, timeout_s=KILLED_S)
+
+    async def pause(self, number: int) -> None:
+        """Freeze a running node: it keeps its connections and answers nothing."""
+        process = self._demand(number, ProcessState.RUNNING)
+        send(process, signal.SIGSTOP)
+        await wait_state(process, ProcessState.PAUSED, ProcessState.STOPPED, timeout_s=KILLED_S)
+
+    def resume(self, number: int) -> None:
+        """Let a paused node go on."""
+        send(self._demand(number, ProcessState.PAUSED), signal.SIGCONT)
+
+    def _demand(self, number: int, *wanted: ProcessState) -> ProcessEntry:
+        node, state = self.node(number), self.state(number)
+        if state not in wanted:
+            raise Refused(f"{node.name} is {state.value}")
+        # A node that was never started counts as stopped: then there is nothing to hand out.
+        return node.process or ProcessEntry(0, "")
+
+    # --- processes and what they say ------------------------------------------------------------
+
+    def _launch(self, number: int) -> None:
+        node = self.node(number)
+        log = self.directory.log_of(node)
+        self._log_starts[number] = log.stat().st_size if log.exists() else 0
+        process = spawn(self._arguments(node), log=log)
+        self._save(self._entry.with_node(msgspec.structs.replace(node, process=process)))
+
+    def _arguments(self, node: NodeEntry) -> list[str]:
+        # -P: what lies in the user's directory must not be taken for our packages.
+        arguments = [sys.executable, "-P", "-m", "dyn_cli", "node", "run"]
+        arguments += ["--name", node.name, "--data", str(self.directory.data_of(node))]
+        arguments += ["--listen", node.client, "--peer-listen", node.peer, "--http", node.http]
+        arguments += ["--cluster", CLUSTER_NAME, "--partitions", str(self._entry.partitions)]
+        arguments += ["--replicas", str(self._entry.replicas)]
+        for seed in self._seeds_of(node):
+            arguments += ["--seed", seed]
+        return arguments
+
+    def _seeds_of(self, node: NodeEntry) -> list[str]:
+        """Node 1 founds the cluster; later every node looks for all the others."""
+        if not self._entry.is_founded:
+            return [] if node.number == 1 else [self.node(1).peer]
+        return [other.peer for other in self.nodes if other.number != node.number]
+
+    def _save(self, entry: ClusterEntry) -> None:
+        self._entry = entry
+        self.directory.save(entry)
+
+    async def _why_not_ready(self, node: NodeEntry) -> str | None:
+        names = [each.name for each in self.nodes]
+        return why_not_ready(await ask_status(node.client), names)
+
+    async def _why_not_answering(self, node: NodeEntry) -> str | None:
+        return None if await ask_status(node.client) is not None else "does not answer yet"
+
+    async def _wait(
+        self, numbers: Iterable[int], why_not: Callable[[NodeEntry], Awaitable[str | None]]
+    ) -> None:
+        """Wait until there is no reason left for any of the nodes."""
+        deadline = trio.current_time() + READY_S
+        for number in numbers:
+            node = self.node(number)
+            while (reason := await why_not(node)) is not None:
+                self._refuse_early_end()
+                if trio.current_time() >= deadline:
+                    raise TimedOut(
+                        f"{node.name} is not ready after {READY_S:g} s: {reason}; the end of its"
+                        f" log: {' | '.join(self.tail(number, TAIL_LINES))}"
+                    )
+                await trio.sleep(LOOK_AGAIN_S)
+
+    def _refuse_early_end(self) -> None:
+        """Raise `Refused` if a node that was started has ended."""
+        for number in self._log_starts:
+            if self.state(number) is ProcessState.STOPPED:
+                last = [*self.tail(number, 1), "it said nothing"][0]
+                raise Refused(
+                    f"{self.node(number).name} did not start: {last.removeprefix('dyn-cli: ')}"
+                )
+
+    def tail(self, number: int, lines: int) -> list[str]:
+        """The last lines that a node has written since it was started last."""
+        log = self.directory.log_of(self.node(number))
+        if not log.exists():
+            return []
+        with log.open("rb") as file:
+            file.seek(self._log_starts.get(number, 0))
+            text = file.read().decode(errors="replace")
+        return text.strip().splitlines()[-lines:]

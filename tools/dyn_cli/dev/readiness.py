@@ -1,0 +1,45 @@
+"""Whether a node answers, and whether its cluster would take a quorum put.
+
+Asks as any client would. `why_not_ready` is pure, and names what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from dynamo_py.client.connecting import connect
+from dynamo_py.errors import DynamoError
+from dynamo_py.wire.messages import Status
+
+ASK_S = 2.0
+
+
+async def ask_status(address: str) -> Status | None:
+    """What a node says of its cluster; None if it does not answer."""
+    with trio.move_on_after(ASK_S):
+        try:
+            async with connect(address) as store:
+                return await store.admin.status(timeout=ASK_S)
+        except DynamoError:
+            return None
+    return None
+
+
+def why_not_ready(status: Status | None, names: Sequence[str]) -> str | None:
+    """What keeps these nodes from taking a quorum put, as one of them sees it; None: nothing."""
+    if status is None:
+        return "does not answer yet"
+    seen = {node.name: node for node in status.nodes}
+    for name in names:
+        node = seen.get(name)
+        if node is None:
+            return f"has not heard of {name} yet"
+        if node.membership != "member" or node.state != "up":
+            return f"{name} is {node.membership} and {node.state}"
+        if node.weight and not node.tokens:
+            return f"{name} owns no token yet"
+        if node.incomplete:
+            return f"{name} may not vote for all its partitions yet"
+    return None if status.converged else "the members do not agree yet"
