@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dynamo_py.client import resolve
 from dynamo_py.client.bucket import DELETE, Bucket, Store
 from dynamo_py.client.connecting import connect
 from dynamo_py.client.results import Context, Fetched, Hinted, Sibling, Stored
 from dynamo_py.config import NodeConfig
-from dynamo_py.embedded import EmbeddedNode, open_node
 from dynamo_py.errors import (
     Damaged,
     DeadlineExceeded,
@@ -33,7 +34,20 @@ from dynamo_py.errors import (
     WrongState,
 )
 
+if TYPE_CHECKING:
+    from dynamo_py.embedded import EmbeddedNode, open_node
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """What runs a node is imported when it is asked for: a client starts without it."""
+    if name in ("EmbeddedNode", "open_node"):
+        from dynamo_py import embedded
+
+        return getattr(embedded, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "DELETE",

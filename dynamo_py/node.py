@@ -319,7 +319,7 @@ class Node:
         if self._http_socket is not None:
             shown = application(self, self._administration.status)
             nursery.start_soon(serve_on, self._http_socket, shown)
-        giving = Giving(self.membership, is_empty=self.is_empty)
+        giving = Giving(self.membership, self.environment.offload, is_empty=self.is_empty)
         for name, loop in (
             ("membership", self.membership.run),
             ("completing", self.completing.run),

@@ -243,7 +243,7 @@ class Swim:
     def _notice_stall(self, now: float) -> None:
         """When this process stood still, others had no chance to answer it meanwhile."""
         late = now - self._deadline
-        if late <= self._config.stall_s:
+        if late <= self._config.stall_s or not self._beliefs.table.peers():
             return
         self._counters.stalls += 1
         self._health.worse()
@@ -260,8 +260,9 @@ class Swim:
             self._offer(peer.address)
 
     def _reconnect_if_due(self, now: float) -> None:
-        """Try who is not there: down members, so that splits heal, and unreached seeds.
+        """Try who is not there: who is down or has left, so that splits heal, and seeds.
 
+        Who has left, too, may be started again, and know nobody to turn to.
         In turn, not at random, so that each has its turn within a known time.
         """
         if now < self._reconnect_at:
@@ -279,9 +280,10 @@ class Swim:
     def _absent_addresses(self) -> list[str]:
         """Where someone could be, and nobody is. Worked out anew when a member changed."""
         if self._absent is None:
+            me = self._beliefs.table.me
             reached = {peer.address for peer in self._beliefs.table.peers()}
-            down = [m.address for m in self._beliefs.table if m.state is State.DOWN]
-            wanted = [address for address in (*self._seeds, *down) if address not in reached]
+            gone = [m.address for m in self._beliefs.table if not m.is_live and m is not me]
+            wanted = [address for address in (*self._seeds, *gone) if address not in reached]
             # Each once, in order: a down member may be a seed as well.
             self._absent = list(dict.fromkeys(wanted))
         return self._absent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamo_py.client.requests import Requests
+from dynamo_py.client.requests import Requests, ask_for
 from dynamo_py.wire import messages as wire
 from dynamo_py.wire.keys import routing_key
 
@@ -17,21 +17,15 @@ class Admin:
 
     async def status(self, *, timeout: float = TIMEOUT_S) -> wire.Status:
         """The members with their figures, and whether the live ones agree."""
-        reply = await self._requests.ask(wire.GetStatus(), timeout_s=timeout)
-        assert isinstance(reply, wire.Status), reply
-        return reply
+        return await ask_for(self._requests, wire.GetStatus(), wire.Status, timeout_s=timeout)
 
     async def ring(self, *, timeout: float = TIMEOUT_S) -> wire.Ring:
         """Who owns which token, by what clients route."""
-        reply = await self._requests.ask(wire.GetRing(), timeout_s=timeout)
-        assert isinstance(reply, wire.Ring), reply
-        return reply
+        return await ask_for(self._requests, wire.GetRing(), wire.Ring, timeout_s=timeout)
 
     async def explain(
         self, bucket: str, key: str | bytes, *, timeout: float = TIMEOUT_S
     ) -> wire.Explanation:
         """Where a key lives, and what each node holds of it."""
         message = wire.Explain(routing_key(bucket, key))
-        reply = await self._requests.ask(message, timeout_s=timeout)
-        assert isinstance(reply, wire.Explanation), reply
-        return reply
+        return await ask_for(self._requests, message, wire.Explanation, timeout_s=timeout)

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from dynamo_py.client.admin import Admin
-from dynamo_py.client.requests import Requests
+from dynamo_py.client.requests import Requests, ask_for
 from dynamo_py.client.resolve import Resolver
 from dynamo_py.client.results import (
     ContextLike,
@@ -23,14 +23,15 @@ from dynamo_py.client.results import (
 )
 from dynamo_py.client.scanning import Scanned
 from dynamo_py.client.values import Codec, codec_named
-from dynamo_py.config import VALUE_BYTES_MAX
-from dynamo_py.errors import InvalidRequest, SiblingsFound
+from dynamo_py.config import REPLICAS_MAX, VALUE_BYTES_MAX
+from dynamo_py.errors import DynamoError, InvalidRequest, SiblingsFound
 from dynamo_py.lifetimes import in_parallel
 from dynamo_py.wire import messages as wire
-from dynamo_py.wire.keys import routing_key
+from dynamo_py.wire.keys import key_bytes, routing_key
 
 TIMEOUT_S = 5.0
 UPDATES_MAX = 5
+TTL_S_MAX = 10**10
 IN_FLIGHT_MAX = 64
 """How many keys `Bucket.get_many` asks for at once."""
 
@@ -97,8 +98,7 @@ class Bucket:
             self._requests.ring_digest,
             node,
         )
-        reply = await self._requests.ask(message, timeout_s=timeout)
-        assert isinstance(reply, wire.Fetched), reply
+        reply = await ask_for(self._requests, message, wire.Fetched, timeout_s=timeout)
         return fetched(key, reply, self._codec.decode)
 
     async def put(
@@ -126,8 +126,8 @@ class Bucket:
             raise InvalidRequest(
                 f"a value has at most {VALUE_BYTES_MAX} bytes; this one has {len(data)}"
             )
-        if ttl is not None and ttl <= 0:
-            raise InvalidRequest("ttl: a number of seconds above 0")
+        if ttl is not None and not 0 < ttl <= TTL_S_MAX:
+            raise InvalidRequest(f"ttl: a number of seconds above 0, at most {TTL_S_MAX}")
         return await self._write(
             key,
             data,
@@ -156,7 +156,7 @@ class Bucket:
         if context is None:
             found = await self.get(key, timeout=timeout)
             if not found.exists:
-                return Stored(found.context, (), (), found.degraded, 0, 0)
+                return _nothing_deleted(found)
             context = found
         quorum = wire.Quorum(_count("w", w), _count("dw", dw), _count("pw", pw))
         return await self._write(key, None, context_bytes(context), quorum, timeout)
@@ -190,10 +190,10 @@ class Bucket:
         found = await self.get(key, timeout=timeout)
         value = change(_resolved(found, resolve))
         for _ in range(UPDATES_MAX):
+            if value is DELETE and not found.exists:
+                return _nothing_deleted(found)
             if value is DELETE:
-                done = await self.delete(
-                    key, context=found if found.exists else None, timeout=timeout
-                )
+                done = await self.delete(key, context=found, timeout=timeout)
             else:
                 done = await self.put(key, value, context=found, timeout=timeout)
             if done.siblings_count <= 1:
@@ -216,20 +216,23 @@ class Bucket:
         A key is a str where it is UTF-8, else bytes. The result's ``cursor`` says, at each
         moment, where a later scan goes on. What is put or deleted meanwhile may be seen or not.
         """
-        raw = prefix.encode() if isinstance(prefix, str) else prefix
+        raw = key_bytes(prefix)
         return Scanned(self._requests, self.name, raw, cursor=cursor, timeout_s=timeout)
 
     async def get_many(
         self, keys: Iterable[Key], *, r: QuorumLike = None, timeout: float = TIMEOUT_S
-    ) -> dict[Key, Fetched]:
-        """`get` for many keys at once, by key."""
+    ) -> dict[Key, Fetched | DynamoError]:
+        """`get` for many keys at once, by key: what was found, or the error of that key."""
         wanted = list(dict.fromkeys(keys))
-        found: dict[Key, Fetched] = {}
+        found: dict[Key, Fetched | DynamoError] = {}
         waiting = iter(wanted)
 
         async def fetch_in_turn() -> None:
             for key in waiting:
-                found[key] = await self.get(key, r=r, timeout=timeout)
+                try:
+                    found[key] = await self.get(key, r=r, timeout=timeout)
+                except DynamoError as error:
+                    found[key] = error
 
         await in_parallel(fetch_in_turn, min(IN_FLIGHT_MAX, len(wanted)))
         return {key: found[key] for key in wanted}
@@ -256,12 +259,15 @@ class Bucket:
             if_absent,
             ttl_ms,
         )
-        reply = await self._requests.ask(message, timeout_s=timeout)
-        assert isinstance(reply, wire.Stored), reply
+        reply = await ask_for(self._requests, message, wire.Stored, timeout_s=timeout)
         return stored(reply)
 
     def _key(self, key: Key) -> bytes:
         return routing_key(self.name, key)
+
+
+def _nothing_deleted(found: Fetched) -> Stored:
+    return Stored(found.context, (), (), found.degraded, 0, 0)
 
 
 def _count(name: str, quorum: QuorumLike) -> int:
@@ -273,9 +279,11 @@ def _count(name: str, quorum: QuorumLike) -> int:
             return wire.ALL
         case "quorum":
             return wire.MAJORITY
-        case int() if quorum > 0 and not isinstance(quorum, bool):
+        case int() if 0 < quorum <= REPLICAS_MAX and not isinstance(quorum, bool):
             return quorum
-    raise InvalidRequest(f'{name}: a number from 1, "quorum" or "all", not {quorum!r}')
+    raise InvalidRequest(
+        f'{name}: a number from 1 to {REPLICAS_MAX}, "quorum" or "all", not {quorum!r}'
+    )
 
 
 def _resolved(found: Fetched, resolve: Resolver | None) -> Any:

@@ -7,7 +7,7 @@ within its deadline; a write keeps its write id, so that it stays one write.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import trio
@@ -19,7 +19,9 @@ from dynamo_py.errors import (
     DynamoError,
     NodeUnavailable,
     Overloaded,
+    ProtocolError,
     QuorumNotMet,
+    StorageError,
 )
 from dynamo_py.net.link import Link, Untimed
 from dynamo_py.net.links import Links
@@ -34,6 +36,10 @@ request and then says nothing leaves time for another."""
 PAUSE_S = 0.05
 REFRESH_S = 0.25
 """The ring is fetched at most this often."""
+RING_S = 5.0
+"""How long fetching it may take."""
+
+M = TypeVar("M", bound=Message)
 
 
 class Requests(Protocol):
@@ -56,6 +62,17 @@ class Requests(Protocol):
     async def ask(self, message: Message, *, timeout_s: float) -> Message:
         """The answer to ``message``; raises the `DynamoError` that it ended with."""
         ...
+
+
+async def ask_for(requests: Requests, message: Message, kind: type[M], *, timeout_s: float) -> M:
+    """The answer to ``message``, which is to be a ``kind``; else `ProtocolError`."""
+    reply = await requests.ask(message, timeout_s=timeout_s)
+    if not isinstance(reply, kind):
+        raise ProtocolError(
+            f"a {type(message).__name__} was answered by a {type(reply).__name__}",
+            outcome="unknown",
+        )
+    return reply
 
 
 class RemoteRequests:
@@ -140,9 +157,7 @@ class RemoteRequests:
             await trio.sleep(REFRESH_S)
 
     async def _fetch_ring(self) -> None:
-        reply = await self.ask(GetRing(), timeout_s=5.0)
-        assert isinstance(reply, Ring), reply
-        self._router.learn(reply)
+        self._router.learn(await ask_for(self, GetRing(), Ring, timeout_s=RING_S))
         self._links.keep(self._router.addresses)
 
     def _on_lost(self, address: str) -> None:
@@ -155,6 +170,7 @@ class RemoteRequests:
         deadline = self._monotonic() + timeout_s
         attempt_s = max(ATTEMPT_S_MIN, timeout_s * ATTEMPT_SHARE)
         last: DynamoError | None = None
+        most_telling: DynamoError | None = None
         is_unknown = False
         attempt = 0
         while (now := self._monotonic()) < deadline:
@@ -167,17 +183,18 @@ class RemoteRequests:
                         address, _attempt(message, attempt), wait_s=wait_s
                     )
                 except DynamoError as error:
-                    last = error
-                    if not _may_repeat(error):
+                    if not error.retryable:
                         raise
+                    last, most_telling = error, _more_telling(most_telling, error)
                     if error.outcome == "unknown":
                         is_unknown, attempt = True, attempt + 1
                     self._note(address, error)
                 else:
                     self._router.answered(address)
                     return reply
-            await self._pause(last)
-        raise _final(last, timeout_s, is_unknown=is_unknown)
+            await self._pause(last, deadline)
+        is_unknown &= isinstance(message, Put)
+        raise _final(most_telling, timeout_s, is_unknown=is_unknown)
 
     def _partition(self, message: Message) -> int | None:
         routing = self._router.routing
@@ -192,10 +209,12 @@ class RemoteRequests:
             self._router.failed(address, self._monotonic())
             self._stale.set()
 
-    async def _pause(self, last: DynamoError | None) -> None:
+    async def _pause(self, last: DynamoError | None, deadline: float) -> None:
         """Everybody has been asked: wait a moment before the next round."""
         wanted_s = last.retry_after if isinstance(last, Overloaded) else PAUSE_S
-        await trio.sleep(wanted_s * self._environment.random.uniform(0.5, 1.5))
+        jittered_s = wanted_s * self._environment.random.uniform(0.5, 1.5)
+        # `retry_after` is a stranger's word: neither beyond the deadline nor below nothing.
+        await trio.sleep(max(0.0, min(deadline - self._monotonic(), jittered_s)))
 
 
 def _attempt(message: Message, attempt: int) -> Message:
@@ -204,16 +223,24 @@ def _attempt(message: Message, attempt: int) -> Message:
     return message
 
 
-def _may_repeat(error: DynamoError) -> bool:
-    return error.retryable
+_TELLING = (QuorumNotMet, StorageError, Overloaded, DeadlineExceeded, NodeUnavailable)
+"""What tells a user most first: "two of three replicas are gone" over "this one refused"."""
 
 
-def _final(last: DynamoError | None, timeout_s: float, *, is_unknown: bool) -> DynamoError:
+def _more_telling(one: DynamoError | None, other: DynamoError) -> DynamoError:
+    """Of two attempts' errors the one to end with."""
+    return other if one is None else min(other, one, key=_tells)
+
+
+def _tells(error: DynamoError) -> tuple[int, int]:
+    """Less for what tells more: by kind, and by how far the attempt came."""
+    kind = next((i for i, kind in enumerate(_TELLING) if isinstance(error, kind)), len(_TELLING))
+    return kind, -len(error.acked) if isinstance(error, QuorumNotMet) else 0
+
+
+def _final(most_telling: DynamoError | None, timeout_s: float, *, is_unknown: bool) -> DynamoError:
     """The error that a request ends with when its time is up."""
-    if isinstance(last, QuorumNotMet | Overloaded | NodeUnavailable):
-        error: DynamoError = last
-    else:
-        error = DeadlineExceeded(f"no answer within {timeout_s:g} s")
+    error = most_telling or DeadlineExceeded(f"no answer within {timeout_s:g} s")
     error.outcome = "unknown" if is_unknown else "not_applied"
     return error
 

@@ -6,6 +6,7 @@ answers an order of addresses. The clock's time is passed in.
 
 from __future__ import annotations
 
+from dynamo_py.errors import ProtocolError
 from dynamo_py.wire.messages import Ring
 from ring import PreferenceLists, partition_of, position_of
 from ring import Ring as Placed
@@ -28,7 +29,10 @@ class Routing:
             told.nodes[i].node if 0 <= i < len(told.nodes) else unknown for i in told.owners
         )
         zones = {n.node: n.zone for n in told.nodes if n.zone}
-        self._lists = PreferenceLists(Placed(owners, told.replicas, zones))
+        try:
+            self._lists = PreferenceLists(Placed(owners, told.replicas, zones))
+        except ValueError as error:
+            raise ProtocolError(f"a ring that cannot be: {error}") from None
 
     @property
     def addresses(self) -> list[str]:

@@ -6,7 +6,7 @@ import base64
 
 import msgspec
 
-from dynamo_py.client.requests import Requests
+from dynamo_py.client.requests import Requests, ask_for
 from dynamo_py.errors import InvalidRequest
 from dynamo_py.wire import messages as wire
 from dynamo_py.wire.keys import routing_key, split_routing_key
@@ -73,8 +73,7 @@ class Scanned:
             wire.Quorum(),
             self._requests.ring_digest,
         )
-        page = await self._requests.ask(message, timeout_s=self._timeout_s)
-        assert isinstance(page, wire.ScanPage), page
+        page = await ask_for(self._requests, message, wire.ScanPage, timeout_s=self._timeout_s)
         self._keys = page.keys[::-1]
         if page.next_start is None:
             self._after_page = (self._partition + 1, b"")

@@ -57,14 +57,11 @@ class OwnershipTable:
                 changed = True
         return OwnershipTable(table) if changed else self
 
-    def given(self, tokens: Iterable[int], giver: bytes, receiver: bytes) -> list[TableEntry]:
-        """The entries with which ``giver`` gives ``tokens``, its own, to ``receiver``."""
-        entries = []
-        for token in tokens:
-            entry = self.entries[token]
-            assert entry.owner == giver, "only its owner gives a token away"
-            entries.append(TableEntry(token, entry.term, entry.version + 1, receiver))
-        return entries
+    def given(self, token: int, giver: bytes, receiver: bytes) -> TableEntry:
+        """The entry with which ``giver`` gives ``token``, its own, to ``receiver``."""
+        entry = self.entries[token]
+        assert entry.owner == giver, "only its owner gives a token away"
+        return TableEntry(token, entry.term, entry.version + 1, receiver)
 
     def walk(self, tokens: Iterable[int]) -> list[TableEntry]:
         """The entries of some tokens, such as those that a preference list was walked over."""
@@ -74,9 +71,9 @@ class OwnershipTable:
         assert [entry.token for entry in self.entries] == list(range(len(self.entries)))
 
 
-def digest_of(entries: Iterable[TableEntry]) -> int:
-    """64 bits that are equal for equal entries."""
-    packed = b"".join(_ENTRY.pack(*entry) for entry in entries)
+def digest_of(entries: Iterable[TableEntry], more: bytes = b"") -> int:
+    """64 bits that are equal for equal entries (and equal ``more``)."""
+    packed = b"".join(_ENTRY.pack(*entry) for entry in entries) + more
     return mmh3.hash64(packed, signed=False)[0]
 
 

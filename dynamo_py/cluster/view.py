@@ -53,10 +53,15 @@ class Placement:
         return self.table.walk(self._lists.of_partition(partition).walked)
 
     def walk(self, partition: int) -> int:
-        """The version of the partition's walk: a digest of its entries, never 0."""
+        """The version of the partition's walk, never 0: its entries, and whom they made primaries.
+
+        The latter too, since zones and N, which are no part of the table, decide with it.
+        """
         found = self._walks.get(partition)
         if found is None:
-            found = self._walks[partition] = digest_of(self.walk_entries(partition)) or 1
+            primaries = self.preference_list(partition).primaries
+            found = digest_of(self.walk_entries(partition), b"".join(primaries)) or 1
+            self._walks[partition] = found
         return found
 
 

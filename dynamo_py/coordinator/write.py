@@ -117,6 +117,7 @@ class _WriteUnderWay:
         self._decided = trio.Event()
         self._walk_changed = False
         self._is_sent = False
+        self._is_settled_here = False
         self._record = b""
         self._wait_s = 0.0
 
@@ -210,6 +211,7 @@ class _WriteUnderWay:
         return True
 
     def _on_commit(self, place: int, error: StorageError | None) -> None:
+        self._is_settled_here = True
         self._on_reply(place, self._view.me, error or ReplicaAck(durable=True))
 
     def _on_reply(self, place: int, node: bytes, reply: Message | DynamoError) -> None:
@@ -226,6 +228,11 @@ class _WriteUnderWay:
         self._decide()
 
     def _decide(self) -> None:
-        """Wake the request's task once its wait is over. Before all are asked, nothing is."""
-        if self._is_sent and (self._walk_changed or self._tally.is_met or self._tally.is_hopeless):
+        """Wake the request's task once its wait is over. Before all are asked, nothing is.
+
+        A write that cannot be met any more waits for this node's own commit: whoever is told
+        so should know who has it all the same.
+        """
+        is_hopeless = self._is_settled_here and self._tally.is_hopeless
+        if self._is_sent and (self._walk_changed or self._tally.is_met or is_hopeless):
             self._decided.set()

@@ -111,7 +111,7 @@ class Link:
                 number,
                 body,
                 request_id=request_id,
-                wait_ms=max(1, min(int(wait_s * 1000), 0xFFFF_FFFF)),
+                wait_ms=int(max(1, min(wait_s * 1000, 0xFFFF_FFFF))),
                 trace_id=trace_id,
                 timestamp=self._timestamps.now(),
             )
@@ -165,8 +165,11 @@ class Link:
         """End the requests whose time is up; the next moment when one will be, if any."""
         overdue = [i for i, (deadline, _) in self._pending.items() if deadline <= now]
         for request_id in overdue:
-            _, on_reply = self._pending.pop(request_id)
-            on_reply(DeadlineExceeded(f"{self.connection.remote} did not answer in time"))
+            # Gone already where the callback of one before it has closed this link.
+            waiting = self._pending.pop(request_id, None)
+            if waiting is not None:
+                error = DeadlineExceeded(f"{self.connection.remote} did not answer in time")
+                waiting[1](error)
         return min((deadline for deadline, _ in self._pending.values()), default=None)
 
     @property
@@ -192,8 +195,11 @@ class Link:
             while data := await self.connection.receive_some(READ_BYTES):
                 for frame in self._decoder.feed(data):
                     self._receive(frame)
-        except DynamoError as error:
+        except NodeUnavailable as error:
             self.close(error)
+        except DynamoError as error:
+            # Whatever the other side meant to say, open writes may have happened there.
+            self.close(NodeUnavailable(f"{self.connection.remote} was cut off: {error.message}"))
         else:
             self.close(NodeUnavailable(f"{self.connection.remote} closed the connection"))
 
@@ -205,11 +211,14 @@ class Link:
             return
         if frame.flags & ~REPLY and self.on_stale_ring is not None:
             self.on_stale_ring()
-        waiting = self._pending.pop(frame.request_id, None)
+        waiting = self._pending.get(frame.request_id)
         if waiting is None:
             return  # It was answered too late; `sweep` has ended it.
         message = decode_body(frame.number, frame.body)
-        waiting[1](to_error(message) if isinstance(message, Failure) else message)
+        answer = to_error(message) if isinstance(message, Failure) else message
+        # Only now: where the reply is broken, `close` ends this request with the others.
+        del self._pending[frame.request_id]
+        waiting[1](answer)
 
     async def _write(self) -> None:
         try:

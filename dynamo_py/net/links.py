@@ -127,7 +127,9 @@ class Links:
         for address in wanted:
             self._destination(address)
         for address in [a for a in self._destinations if a not in wanted]:
-            self._destinations.pop(address).scope.cancel()
+            gone = self._destinations.pop(address)
+            gone.scope.cancel()
+            gone.note(None, "not wanted any more")  # or `wait_connected` would wait for ever
 
     def hurry(self, address: str) -> None:
         """Dial again now: there is reason to believe that it answers."""

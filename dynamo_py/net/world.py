@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -119,6 +120,8 @@ class TcpTransport:
                 stream = await trio.open_tcp_stream(host, port)
         except OSError as error:
             raise NodeUnavailable(_reason(error)) from error
+        except UnicodeError as error:
+            raise NodeUnavailable(f"{host!r} is no host's name") from error
         except trio.TooSlowError:
             raise NodeUnavailable(f"no answer within {CONNECT_S:g} s") from None
         return TcpConnection(stream, address)
@@ -130,6 +133,8 @@ class TcpTransport:
             listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
         except OSError as error:
             raise WrongState(f"cannot listen on {address}: {_reason(error)}") from error
+        except UnicodeError as error:
+            raise WrongState(f"cannot listen on {address}: this is no host's name") from error
         for extra in listeners[1:]:
             await extra.aclose()
         return TcpListening(listeners[0])
@@ -153,6 +158,8 @@ def _reason(error: OSError) -> str:
     """The operating system's reason in words; trio hides the errno in a cause at times."""
     cause: BaseException | None = error
     while isinstance(cause, OSError | ExceptionGroup):
+        if isinstance(cause, socket.gaierror):
+            return str(cause.strerror).lower()  # Its numbers are not the operating system's.
         if isinstance(cause, OSError) and cause.errno is not None:
             return os.strerror(cause.errno).lower()
         cause = cause.exceptions[0] if isinstance(cause, ExceptionGroup) else cause.__cause__

@@ -11,9 +11,11 @@ the store beside the records, so that what wipes or rolls back the one does so t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 
+from dynamo_py.errors import Damaged, DynamoError, StorageError
 from dynamo_py.replica.replica import OnCommit, Store
 from dynamo_py.storage.engine import Change, Space
 
@@ -29,9 +31,9 @@ class Completeness:
         self._store = store
         self._missing: dict[int, tuple[bytes, ...]] = {}
         for partition in range(partitions):
-            row = store.get(Space.META, partition, _KEY)
-            if row is not None:
-                self._missing[partition] = _decoder.decode(row)
+            sources = _stored_sources(store, partition)
+            if sources is not None:
+                self._missing[partition] = sources
 
     def is_complete(self, partition: int) -> bool:
         """Whether this node's copy of ``partition`` may vote."""
@@ -51,22 +53,38 @@ class Completeness:
 
     def begin(self, partition: int, sources: Iterable[bytes]) -> None:
         """Hold ``partition`` from now on; it is complete once all ``sources`` are done."""
-        self._set(partition, tuple(sorted(set(sources))), _ignore)
+        self._missing[partition] = tuple(sorted(set(sources)))
+        self._keep(_row(partition, self._missing[partition]))
 
     def done(self, partition: int, source: bytes, on_commit: OnCommit) -> None:
-        """The exchange with ``source`` is finished, and what came of it committed."""
-        remaining = tuple(s for s in self.sources(partition) if s != source)
-        self._set(partition, remaining, on_commit)
+        """The exchange with ``source`` is finished; it counts once all that came is committed.
+
+        A failed commit takes with it what the source gave, so nothing is known before.
+        """
+        before = self.sources(partition)
+        remaining = tuple(s for s in before if s != source)
+
+        def note(error: StorageError | None) -> None:
+            # Not where the copy has lost something since, and began anew.
+            if error is None and self._missing.get(partition) is before:
+                self._missing[partition] = remaining
+            on_commit(error)
+
+        self._store.submit((_row(partition, remaining),), note)
 
     def drop(self, partition: int) -> None:
         """The partition is not held here any more."""
         if self._missing.pop(partition, None) is not None:
-            self._store.submit((Change(Space.META, partition, _KEY, None),), _ignore)
+            self._keep(Change(Space.META, partition, _KEY, None))
 
-    def _set(self, partition: int, sources: tuple[bytes, ...], on_commit: OnCommit) -> None:
-        self._missing[partition] = sources
-        change = Change(Space.META, partition, _KEY, _encode(sources))
-        self._store.submit((change,), on_commit)
+    def _keep(self, change: Change) -> None:
+        """Store what was lost or left. A store that refuses must not keep it from being so.
+
+        Nothing false can come of the old row: this node knows of the change again after a
+        restart, by the table, which is not stored either then, or by the damage.
+        """
+        with suppress(DynamoError):
+            self._store.submit((change,), _ignore)
 
     def statistics(self) -> dict[str, int]:
         """How many partitions are held, and how many of them may vote."""
@@ -75,6 +93,19 @@ class Completeness:
 
 
 _UNKNOWN = (b"",)
+
+
+def _row(partition: int, sources: tuple[bytes, ...]) -> Change:
+    return Change(Space.META, partition, _KEY, _encode(sources))
+
+
+def _stored_sources(store: Store, partition: int) -> tuple[bytes, ...] | None:
+    """What the row says; None where there is none, or none that can be trusted."""
+    try:
+        row = store.get(Space.META, partition, _KEY)
+        return None if row is None else _decoder.decode(row)
+    except (Damaged, msgspec.MsgspecError):
+        return None
 
 
 def _ignore(error: object) -> None:

@@ -120,7 +120,10 @@ class Replica:
 
     def scan(self, partition: int, start: bytes, limit: int) -> Scanned:
         """A page of copies in key order."""
-        return self._store.scan(Space.RECORDS, partition, start, limit)
+        page = self._store.scan(Space.RECORDS, partition, start, limit)
+        if page.damaged_keys:
+            self._on_damage(partition)
+        return page
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ class Replica:
         if hinted_for is None:
             change = Change(Space.RECORDS, partition, key, encoded)
         else:
-            held = self.get_hint(partition, key)
+            held = self._hint_or_nothing(partition, key)
             hint = (
                 Hint((hinted_for,), encoded, self._wall_ms())
                 if held is None
@@ -220,12 +223,18 @@ class Replica:
         """Copy and hint merged; a damaged copy counts as lost, so its actor is not used on."""
         copy = self._copy_or_nothing(partition, key)
         record = EMPTY if copy is None else decode_record(copy)
-        hint = self.get_hint(partition, key)
+        hint = self._hint_or_nothing(partition, key)
         return record if hint is None else record.merge(decode_record(hint.record))
 
     def _copy_or_nothing(self, partition: int, key: bytes) -> bytes | None:
         try:
             return self.get(partition, key)
+        except Damaged:
+            return None
+
+    def _hint_or_nothing(self, partition: int, key: bytes) -> Hint | None:
+        try:
+            return self.get_hint(partition, key)
         except Damaged:
             return None
 

@@ -1,1 +1,1 @@
-"""The simulator: a whole cluster in one process, from one seed."""
+"""For tests of the store and of what is built on it: histories, and checkers over them."""

@@ -9,10 +9,13 @@ that knows the same table and members.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import ring
 from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.membership import Membership
+from dynamo_py.cluster.state import ClusterState
+from dynamo_py.environment import Offload
 from dynamo_py.log import get_logger
 
 log = get_logger(__name__)
@@ -21,9 +24,13 @@ log = get_logger(__name__)
 class Giving:
     """The loop that lets tokens go to those who should have them."""
 
-    def __init__(self, membership: Membership, *, is_empty: Callable[[], bool]) -> None:
+    def __init__(
+        self, membership: Membership, offload: Offload, *, is_empty: Callable[[], bool]
+    ) -> None:
         self._membership = membership
+        self._offload = offload
         self._is_empty = is_empty
+        self._settled: tuple[int, int] | None = None
 
     async def run(self) -> None:
         """Give what is to be given, at each change of the cluster."""
@@ -34,34 +41,36 @@ class Giving:
 
     async def give(self) -> None:
         """Give away, on disk first, every own token that another member should own."""
-        if not self._is_empty():
-            return
         state = self._membership.state
+        digest = state.digest()
+        if digest == self._settled or not self._is_empty():
+            return
+        claim = partial(ring.claim, state.table.owners, _claimants(state), state.replicas)
+        # In a thread: a tight ring can take some tenths of a second.
+        target = await self._offload(claim)
+        if state.digest() != digest or not self._is_empty():
+            return  # The change that came in between wakes the loop again.
         me = self._membership.view.me
-        entries = []
-        for token, receiver in self._target():
-            entries += state.table.given([token], me, receiver)
-        if entries:
+        present = state.table.owners
+        tokens = [
+            token
+            for token, receiver in enumerate(target)
+            if present[token] == me and receiver != me
+        ]
+        if tokens:
+            entries = [state.table.given(token, me, target[token]) for token in tokens]
             await state.decide(entries)
             log.info(
-                "tokens given", count=len(entries), left=len(state.placement.ring.tokens_of(me))
+                "tokens given", count=len(tokens), left=len(state.placement.ring.tokens_of(me))
             )
+        else:
+            self._settled = digest
 
-    def _target(self) -> list[tuple[int, bytes]]:
-        """This node's tokens that should be another's, with whose."""
-        state = self._membership.state
-        me = self._membership.view.me
-        claimants = {
-            entry.node: ring.Claimant(entry.weight, entry.zone or entry.name)
-            for entry in state.members.present
-            if entry.state == MEMBER
-        }
-        present = state.table.owners
-        if me not in present or claimants.keys() <= {me}:
-            return []
-        target = ring.claim(present, claimants, state.replicas)
-        return [
-            (token, receiver)
-            for token, (owner, receiver) in enumerate(zip(present, target, strict=True))
-            if owner == me and receiver != me
-        ]
+
+def _claimants(state: ClusterState) -> dict[bytes, ring.Claimant]:
+    """Who should own tokens, by the committed members."""
+    return {
+        entry.node: ring.Claimant(entry.weight, entry.zone or entry.name)
+        for entry in state.members.present
+        if entry.state == MEMBER
+    }

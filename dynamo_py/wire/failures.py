@@ -6,11 +6,16 @@ side does not know (a newer node's) becomes a plain `DynamoError` with the same 
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
 
 from dynamo_py import errors
-from dynamo_py.errors import DynamoError, Outcome
+from dynamo_py.errors import DynamoError, Outcome, ProtocolError
 from dynamo_py.wire.messages import Failure
+
+T = TypeVar("T")
 
 _PLAIN: tuple[type[DynamoError], ...] = (
     errors.DeadlineExceeded,
@@ -33,32 +38,40 @@ def to_message(error: DynamoError) -> Failure:
 
 
 def to_error(failure: Failure) -> DynamoError:
-    """The error that a `Failure` stands for, ready to be raised."""
-    error = _rebuilt(failure)
+    """The error that a `Failure` stands for, ready to be raised.
+
+    Raises `ProtocolError` if its facts are not those of its kind.
+    """
+    try:
+        error = _rebuilt(failure)
+    except msgspec.ValidationError as wrong:
+        raise ProtocolError(f"a {failure.kind} failure with wrong facts: {wrong}") from None
     if failure.outcome in ("not_applied", "unknown"):
         error.outcome = cast(Outcome, failure.outcome)
     return error
 
 
 def _rebuilt(failure: Failure) -> DynamoError:
-    facts = cast(dict[str, Any], failure.facts)
-    message = failure.message
+    facts, message = failure.facts, failure.message
     match failure.kind:
         case "QuorumNotMet":
-            return errors.QuorumNotMet(
-                message,
-                required=int(facts.get("required", 0)),
-                acked=tuple(facts.get("acked", ())),
-            )
+            acked = _fact(facts, "acked", list[str], [])
+            required = _fact(facts, "required", int, 0)
+            return errors.QuorumNotMet(message, required=required, acked=tuple(acked))
         case "NodeUnavailable":
-            return errors.NodeUnavailable(message, reasons=facts.get("reasons"))
+            reasons = _fact(facts, "reasons", dict[str, str], {})
+            return errors.NodeUnavailable(message, reasons=reasons)
         case "Overloaded":
-            return errors.Overloaded(message, retry_after=float(facts.get("retry_after", 0.1)))
+            retry_after = _fact(facts, "retry_after", float, 0.1)
+            return errors.Overloaded(message, retry_after=retry_after)
         case "SiblingsFound":
-            return errors.SiblingsFound(message, count=int(facts.get("count", 0)))
+            return errors.SiblingsFound(message, count=_fact(facts, "count", int, 0))
         case "TooManySiblings":
-            return errors.TooManySiblings(
-                message, count=int(facts.get("count", 0)), limit=int(facts.get("limit", 0))
-            )
+            count, limit = _fact(facts, "count", int, 0), _fact(facts, "limit", int, 0)
+            return errors.TooManySiblings(message, count=count, limit=limit)
         case kind:
             return _BY_NAME.get(kind, DynamoError)(message)
+
+
+def _fact(facts: Mapping[str, object], name: str, kind: type[T], unsaid: T) -> T:
+    return msgspec.convert(facts.get(name, unsaid), kind)

@@ -84,6 +84,8 @@ def _refusal(hello: Hello, identity: Identity, expected_role: str) -> DynamoErro
         return WrongState(
             f"node {identity.name} belongs to another cluster of the name {identity.cluster!r}"
         )
+    if hello.role == PEER and hello.node is None:
+        return ProtocolError("a peer says its node's id when it introduces itself")
     if hello.role == PEER and hello.node == identity.node:
         return WrongState(f"node {identity.name} was given its own address as a peer")
     return None

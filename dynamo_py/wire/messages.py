@@ -19,6 +19,8 @@ NodeId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Address = Annotated[str, Meta(max_length=256)]
 Counter = Annotated[int, Meta(ge=0)]
+Span = Annotated[int, Meta(ge=0, le=2**53)]
+"""Milliseconds; added to a time of today the sum still fits into 64 bits."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -32,13 +34,13 @@ class Hello(Message, frozen=True):
     """The first frame of whoever connects. ``proof`` is kept for credentials."""
 
     protocol: int
-    role: str
+    role: Name
     """``client`` or ``peer``."""
-    cluster: str | None
+    cluster: Name | None
     """The cluster's name, or None: whichever answers."""
     cluster_id: NodeId | None
     node: NodeId | None
-    name: str
+    name: Name
     proof: bytes = b""
 
 
@@ -98,7 +100,7 @@ class Put(Message, frozen=True):
     ring: int
     """The digest of the table that the client routed by."""
     if_absent: bool = False
-    ttl_ms: Counter = 0
+    ttl_ms: Span = 0
 
 
 class Hinted(NamedTuple):

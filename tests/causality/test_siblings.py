@@ -109,6 +109,12 @@ def test_what_one_side_superseded_is_gone_for_both():
     assert not stale.descends(fresh)
 
 
+def test_a_record_that_has_seen_a_write_and_holds_nothing_says_that_it_is_gone():
+    one = write(1)
+    emptied = Record(vector_of([one.dot]))
+    assert record_of(one).merge(emptied) == emptied == emptied.merge(record_of(one))
+
+
 def test_equal_records_are_equal_bytes_whatever_the_order_of_merges():
     parts = [record_of(write(actor)) for actor in (3, 1, 2)]
     assert encode_record(merge_all(parts)) == encode_record(merge_all(reversed(parts)))

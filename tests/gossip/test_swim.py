@@ -317,11 +317,11 @@ def test_a_down_member_is_tried_again_so_that_splits_heal():
     assert {send.address for send in harness.sent(Offer)} == {"node-1:1"}
 
 
-def test_a_member_that_left_is_not_tried_again():
+def test_a_member_that_left_is_asked_now_and_then_whether_it_is_back_but_not_probed():
     harness = Harness(peers=1)
     harness.hear(other(1, state=State.LEFT))
-    harness.run_for(30.0)
-    assert harness.sent(Offer) == []
+    harness.run_for(5.0)
+    assert {send.address for send in harness.sent(Offer)} == {"node-1:1"}
     assert harness.sent(Ping) == []
 
 

@@ -236,6 +236,10 @@ class Histories(RuleBasedStateMachine):
         record = known.record.update(context, sibling)
         return Known(record, known.history | write.seen.history | {number}), dot
 
+    def answer(self, client: int, at: int, reply: Seen) -> None:
+        self.left.append(self.nodes[at].shown.known())
+        self.clients[client] = self.clients[client].merge(reply)
+
     # --- clients -----------------------------------------------------------------------------
 
     @rule(
@@ -249,8 +253,7 @@ class Histories(RuleBasedStateMachine):
         self.writes.append(write)
         reply = self.attempt(write, self.nodes[at], retried=False, as_hint=as_hint)
         if answered:
-            self.left.append(self.nodes[at].shown.known())
-            self.clients[client] = self.clients[client].merge(reply)
+            self.answer(client, at, reply)
 
     @precondition(lambda self: self.writes)
     @rule(pick=picks, at=nodes, as_hint=seldom, answered=usually)
@@ -258,16 +261,24 @@ class Histories(RuleBasedStateMachine):
         write = self.writes[-1 - pick % min(4, len(self.writes))]
         reply = self.attempt(write, self.nodes[at], retried=True, as_hint=as_hint)
         if answered:
-            self.left.append(self.nodes[at].shown.known())
-            self.clients[write.client] = self.clients[write.client].merge(reply)
+            self.answer(write.client, at, reply)
 
     @rule(client=clients, at=nodes)
     def get(self, client, at):
         known = self.nodes[at].shown.known()
-        self.left.append(known)
-        self.clients[client] = self.clients[client].merge(
-            Seen(known.record.context(), known.history)
-        )
+        self.answer(client, at, Seen(known.record.context(), known.history))
+
+    @rule(client=clients, read_at=nodes, write_at=nodes)
+    def read_modify_write(self, client, read_at, write_at):
+        self.get(client, read_at)
+        self.put(client, write_at, False, False, False, True)
+
+    @rule(client=clients, first_at=nodes, then_at=nodes, at_once=st.booleans())
+    def put_that_needs_a_second_attempt(self, client, first_at, then_at, at_once):
+        """The answer is lost; the second attempt follows at once, or is left to `retry`."""
+        self.put(client, first_at, False, False, False, False)
+        if at_once:
+            self.retry(0, then_at, False, True)
 
     # --- replicas ----------------------------------------------------------------------------
 
@@ -277,14 +288,10 @@ class Histories(RuleBasedStateMachine):
         self.left.append(known)
         self.show(self.nodes[destination], known, as_hint=False)
 
-    @rule(at=nodes)
-    def leave(self, at):
-        """The node sends what it has; it arrives later, more than once, or never."""
-        self.left.append(self.nodes[at].shown.known())
-
     @precondition(lambda self: self.left)
     @rule(pick=picks, at=nodes, as_hint=seldom)
-    def arrive(self, pick, at, as_hint):
+    def arrive_late(self, pick, at, as_hint):
+        """Anything that ever left a node arrives, perhaps once more, perhaps as a hint."""
         known = self.left[pick % len(self.left)]
         decoded = decode_record(encode_record(known.record))
         self.show(self.nodes[at], Known(decoded, known.history), as_hint=as_hint)
@@ -295,33 +302,28 @@ class Histories(RuleBasedStateMachine):
         self.show(self.nodes[destination], hint, as_hint=False)
         self.nodes[origin].shown = replace(self.nodes[origin].shown, hint=Known())
 
-    @rule(at=nodes)
-    def commit(self, at):
+    @rule(at=nodes, snapshot=st.booleans())
+    def commit(self, at, snapshot):
         node = self.nodes[at]
         node.committed = node.shown
+        if snapshot:
+            node.snapshots.append(node.committed)
 
-    @rule(at=nodes)
-    def fail_commit(self, at):
+    @rule(at=nodes, was_sent=usually)
+    def fail_commit(self, at, was_sent):
         node = self.nodes[at]
+        if was_sent:
+            self.left.append(node.shown.known())
         node.shown = node.committed
         node.minter.draw_boot()
 
-    @rule(at=nodes)
-    def crash(self, at):
+    @rule(at=nodes, pick=picks, from_snapshot=st.booleans())
+    def restart(self, at, pick, from_snapshot):
+        """After a crash, perhaps on an old copy of the data directory, or on an empty disk."""
         node = self.nodes[at]
+        if from_snapshot:
+            node.committed = node.snapshots[pick % len(node.snapshots)]
         node.shown = node.committed
-        node.minter = self.new_minter()
-
-    @rule(at=nodes)
-    def take_snapshot(self, at):
-        node = self.nodes[at]
-        node.snapshots.append(node.committed)
-
-    @rule(at=nodes, pick=picks)
-    def restore_directory(self, at, pick):
-        """An old copy of the data directory, or an empty disk, under a new process."""
-        node = self.nodes[at]
-        node.shown = node.committed = node.snapshots[pick % len(node.snapshots)]
         node.minter = self.new_minter()
 
     @rule(at=nodes, tell=st.booleans())
@@ -346,22 +348,23 @@ class Histories(RuleBasedStateMachine):
                     self.oracle.check(known)
                     self.checked.add((known.record, known.history))
 
-    @precondition(lambda self: len(self.left) > 2)
-    @rule(picks=st.tuples(picks, picks, picks))
-    def merge_is_commutative_associative_and_idempotent(self, picks):
-        a, b, c = (self.left[pick % len(self.left)].record for pick in picks)
-        assert a.merge(b) == b.merge(a)
-        assert a.merge(b).merge(c) == a.merge(b.merge(c))
-        assert a.merge(a) == a
-        assert a.merge(b).merge(b) == a.merge(b)
-        assert a.merge(b).descends(a)
+    def merge_is_commutative_associative_and_idempotent(self, records):
+        for _ in range(10):
+            a, b, c = (self.random.choice(records) for _ in range(3))
+            assert a.merge(b) == b.merge(a)
+            assert a.merge(b).merge(c) == a.merge(b.merge(c))
+            assert a.merge(a) == a
+            assert a.merge(b).merge(b) == a.merge(b)
+            assert a.merge(b).descends(a)
 
     def teardown(self):
         """All that ever left a node meets: exactly what nothing superseded is left."""
         known = self.everything()
-        forwards = merge_all(k.record for k in known)
-        shuffled = random.Random(7).sample(known, len(known))
-        assert encode_record(merge_all(k.record for k in shuffled)) == encode_record(forwards)
+        records = [k.record for k in known]
+        self.merge_is_commutative_associative_and_idempotent(records)
+        forwards = merge_all(records)
+        shuffled = self.random.sample(records, len(records))
+        assert encode_record(merge_all(shuffled)) == encode_record(forwards)
         history = NO_EVENTS.union(*(k.history for k in known))
         self.oracle.check(Known(forwards, history))
         left, retired = self.oracle.left_of(history)
@@ -391,7 +394,7 @@ PHASES = list(Phase) if EXPLORE else [Phase.explicit, Phase.reuse, Phase.generat
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=2_000 if EXPLORE else 150, stateful_step_count=40, phases=PHASES
+    max_examples=2_000 if EXPLORE else 250, stateful_step_count=40, phases=PHASES
 )
 
 TestForgetfulHistories = ForgetfulHistories.TestCase

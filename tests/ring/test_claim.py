@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import ring
 from ring import Claimant, Node, PreferenceLists, Ring, claim
 
 
+@cache
 def node(number: int) -> Node:
     """An id that looks like a real one: no order, no pattern."""
     return hashlib.sha256(f"node {number}".encode()).digest()[:16]
@@ -76,7 +78,7 @@ def assert_balanced(owners: Sequence[Node], claimants: Mapping[Node, Claimant]) 
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[list[Node], dict[Node, Claimant], int]:
-    size = draw(st.sampled_from([1, 2, 4, 8, 16, 32, 64]))
+    size = draw(st.sampled_from([1, 2, 4, 16, 32]))
     present = draw(st.lists(st.sampled_from(NODES), min_size=size, max_size=size))
     claimant = st.builds(Claimant, st.integers(0, 4), st.sampled_from(["x", "y", "z", "u", "v"]))
     claimants = draw(st.dictionaries(st.sampled_from(NODES), claimant, min_size=1))
@@ -152,7 +154,7 @@ def test_growth_to_24_nodes_and_back_to_one(size: int) -> None:
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])
-@pytest.mark.parametrize("size", [64, 256, 1024])
+@pytest.mark.parametrize("size", [64, 1024])
 def test_small_clusters_bear_their_fair_share_of_replicas(count: int, size: int) -> None:
     grown: tuple[Node, ...] = (node(0),) * size
     for members in range(1, count + 1):

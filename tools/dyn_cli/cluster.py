@@ -11,7 +11,7 @@ import click
 
 from dyn_cli.connection import with_store
 from dyn_cli.failures import Status, TimedOut
-from dyn_cli.options import ONE_KEY_TIMEOUT_S, Command, Group, Settings, pass_settings
+from dyn_cli.options import ONE_KEY_TIMEOUT_S, Group, Settings, pass_settings
 from dyn_cli.output import note, print_json, print_table, print_text
 
 if TYPE_CHECKING:

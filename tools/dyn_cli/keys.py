@@ -37,13 +37,13 @@ class QuorumType(click.ParamType["Quorum"]):
     ) -> Quorum:
         """The quorum; fails where it is none."""
         match value:
-            case int():
-                return value
-            case "quorum" | "all":
+            case int() | "quorum" | "all":
                 return value
             case _ if value.isascii() and value.isdigit() and int(value) > 0:
                 return int(value)
-        self.fail(f"{value!r} is not a number from 1, quorum or all", param, ctx)
+        raise click.BadParameter(
+            f"{value!r} is not a number from 1, quorum or all", ctx=ctx, param=param
+        )
 
 
 class ContextType(click.ParamType[bytes]):
@@ -274,8 +274,7 @@ def _value_to_put(value: str | None, file: Any) -> bytes:
         raise click.UsageError("give VALUE or --file, not both", click.get_current_context())
     if value is not None:
         return os.fsencode(value)
-    source = file or click.get_binary_stream("stdin")
-    data: bytes = source.read()
+    data: bytes = (file or sys.stdin.buffer).read()
     return data
 
 

@@ -67,7 +67,7 @@ def _report(error: BaseException, *, is_json: bool) -> None:
     if status is Status.OUTPUT_CLOSED:
         close_output()
     elif isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        click.echo(error.format_message(), err=True)
     elif is_json:
         print_json(document_of(error))
     else:

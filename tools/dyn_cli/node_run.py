@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dynamo_py.config import NodeConfig
 
 
-LOG_FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @click.group("node", cls=Group)
@@ -56,7 +56,7 @@ def node_commands() -> None:
     help="When a write is on disk.",
 )
 @pass_settings
-def run(settings: Settings, config_file: Path | None, **given: Any) -> Status:
+def run(settings: Settings, /, config_file: Path | None, **given: Any) -> Status:
     """Run one node in the foreground. SIGTERM lets it finish what is under way."""
     del settings
     config = config_of(config_file, given)

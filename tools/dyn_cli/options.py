@@ -85,7 +85,7 @@ def _common_options() -> list[click.Parameter]:
     """The options of every command, new objects at each call."""
     return [
         click.Option(
-            ["--node", "nodes"],
+            ["--node", "asked_nodes"],
             type=ADDRESS,
             multiple=True,
             expose_value=False,
@@ -123,7 +123,7 @@ class _WithCommonOptions(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Options of all commands": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and not isinstance(param, click.Argument):
                 is_common = param in self._common
                 sections["Options of all commands" if is_common else "Options"].append(record)
         for title, records in sections.items():
@@ -151,7 +151,7 @@ def settings_of(ctx: click.Context) -> Settings:
     """What the common options said, wherever they stood."""
     collected = ctx.meta.get(_COLLECTED, {})
     return Settings(
-        tuple(dict.fromkeys(collected.get("nodes") or _nodes_of_environment(ctx))),
+        tuple(dict.fromkeys(collected.get("asked_nodes") or _nodes_of_environment(ctx))),
         bool(collected.get("is_json", False)),
         collected.get("timeout_s"),
     )

@@ -34,9 +34,8 @@ def print_text(text: str) -> None:
 def print_bytes(data: bytes) -> None:
     """Just these bytes."""
     try:
-        stream = click.get_binary_stream("stdout")
-        stream.write(data)
-        stream.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise OutputClosed from None
 

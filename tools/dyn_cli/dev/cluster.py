@@ -17,7 +17,6 @@ import msgspec
 import trio
 
 from dyn_cli.dev.processes import ProcessState, send, spawn, state_of, terminate, wait_state
-from dyn_cli.dev.readiness import ask_status, why_not_ready
 from dyn_cli.dev.state import (
     CLUSTER_NAME,
     LOCK_FILE,
@@ -36,6 +35,10 @@ DRAIN_S = 10.0
 KILLED_S = 5.0
 LOOK_AGAIN_S = 0.05
 TAIL_LINES = 10
+
+
+WhyNot = Callable[[NodeEntry], Awaitable[str | None]]
+"""What a node is not yet, in words; None if nothing is missing."""
 
 
 class DevCluster:
@@ -83,45 +86,55 @@ class DevCluster:
     async def up(self) -> None:
         """Start the nodes that are stopped, continue paused ones, and wait until all are ready.
 
-        Where that fails, those that were started are stopped again, and their data stays.
-        Raises `Refused` when a node ends early, `TimedOut` when they do not become ready.
+        Where that fails, those that were started are stopped again; of a cluster that was never
+        ready nothing stays but the logs. Raises `Refused` when a node ends early, `TimedOut`
+        when they do not become ready.
         """
+        is_new = not self._entry.is_founded and not any(n.process for n in self.nodes)
         stopped = [n.number for n in self.nodes if self.state(n.number) is ProcessState.STOPPED]
         for node in self.nodes:
             if self.state(node.number) is ProcessState.PAUSED:
-                self.resume(node.number)
+                await self.resume(node.number)
         try:
             if not self._entry.is_founded:
-                await self._found(stopped)
+                await self._found()
             for number in stopped:
                 if self.state(number) is ProcessState.STOPPED:
                     self._launch(number)
-            await self._wait([node.number for node in self.nodes], self._why_not_ready)
+            everybody = [node.number for node in self.nodes]
+            await self._wait(everybody, self._why_not_ready_up_to(len(everybody)))
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self._end(stopped)
+            if is_new:
+                self.purge(keeps_logs=True)
             raise
 
     async def down(self) -> None:
         """Stop all nodes: gently, then by force. Their data stays."""
         await self._end([node.number for node in self.nodes])
 
-    def purge(self) -> None:
+    def purge(self, *, keeps_logs: bool = False) -> None:
         """Remove the data of all nodes, and the cluster. They must be stopped."""
         for node in self.nodes:
             assert self.state(node.number) is ProcessState.STOPPED
             shutil.rmtree(self.directory.data_of(node), ignore_errors=True)
-            self.directory.log_of(node).unlink(missing_ok=True)
+            if not keeps_logs:
+                self.directory.log_of(node).unlink(missing_ok=True)
         for name in (STATE_FILE, LOCK_FILE):
             (self.directory.path / name).unlink(missing_ok=True)
         if not any(self.directory.path.iterdir()):
             self.directory.path.rmdir()
 
-    async def _found(self, stopped: list[int]) -> None:
-        """Node 1 founds the cluster; only then can others join it."""
-        if 1 in stopped:
-            self._launch(1)
-        await self._wait([1], self._why_not_answering)
+    async def _found(self) -> None:
+        """Node 1 founds the cluster, then the others join it, one after the other.
+
+        A node is let in only while all members answer, so each waits for the one before it.
+        """
+        for node in self.nodes:
+            if self.state(node.number) is ProcessState.STOPPED:
+                self._launch(node.number)
+            await self._wait([1], self._why_not_ready_up_to(node.number))
         self._save(msgspec.structs.replace(self._entry, is_founded=True))
 
     async def _end(self, numbers: Iterable[int]) -> None:
@@ -168,9 +181,11 @@ class DevCluster:
         send(process, signal.SIGSTOP)
         await wait_state(process, ProcessState.PAUSED, ProcessState.STOPPED, timeout_s=KILLED_S)
 
-    def resume(self, number: int) -> None:
+    async def resume(self, number: int) -> None:
         """Let a paused node go on."""
-        send(self._demand(number, ProcessState.PAUSED), signal.SIGCONT)
+        process = self._demand(number, ProcessState.PAUSED)
+        send(process, signal.SIGCONT)
+        await wait_state(process, ProcessState.RUNNING, ProcessState.STOPPED, timeout_s=KILLED_S)
 
     def _demand(self, number: int, *wanted: ProcessState) -> ProcessEntry:
         node, state = self.node(number), self.state(number)
@@ -209,16 +224,23 @@ class DevCluster:
         self._entry = entry
         self.directory.save(entry)
 
-    async def _why_not_ready(self, node: NodeEntry) -> str | None:
-        names = [each.name for each in self.nodes]
-        return why_not_ready(await ask_status(node.client), names)
+    def _why_not_ready_up_to(self, last: int) -> WhyNot:
+        # Loaded here: what only looks at processes needs nothing of the store.
+        from dyn_cli.dev.readiness import ask_status, why_not_ready
+
+        async def why_not(node: NodeEntry) -> str | None:
+            status = await ask_status(node.client)
+            ids = {each.name: self.directory.id_of(each) for each in self.nodes[:last]}
+            return why_not_ready(status, ids)
+
+        return why_not
 
     async def _why_not_answering(self, node: NodeEntry) -> str | None:
-        return None if await ask_status(node.client) is not None else "does not answer yet"
+        from dyn_cli.dev.readiness import ask_status, why_not_answering
 
-    async def _wait(
-        self, numbers: Iterable[int], why_not: Callable[[NodeEntry], Awaitable[str | None]]
-    ) -> None:
+        return why_not_answering(await ask_status(node.client), self.directory.id_of(node))
+
+    async def _wait(self, numbers: Iterable[int], why_not: WhyNot) -> None:
         """Wait until there is no reason left for any of the nodes."""
         deadline = trio.current_time() + READY_S
         for number in numbers:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dyn_cli.failures import Refused, Status
-from dyn_cli.options import Command, Group, Settings, pass_settings
+from dyn_cli.options import Group, Settings, pass_settings
 from dyn_cli.output import note, print_json, print_table, print_text
 
 if TYPE_CHECKING:

@@ -83,7 +83,9 @@ def terminate(process: ProcessEntry) -> None:
 async def wait_state(process: ProcessEntry, *wanted: ProcessState, timeout_s: float) -> bool:
     """Wait until the process is in one of the states; False if it is not so in time."""
     with trio.move_on_after(timeout_s):
-        while state_of(process) not in wanted:
+        while True:
+            if state_of(process) in wanted:
+                return True
             await trio.sleep(LOOK_AGAIN_S)
     return state_of(process) in wanted
 

@@ -5,7 +5,7 @@ Asks as any client would. `why_not_ready` is pure, and names what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import trio
 
@@ -27,13 +27,28 @@ async def ask_status(address: str) -> Status | None:
     return None
 
 
-def why_not_ready(status: Status | None, names: Sequence[str]) -> str | None:
-    """What keeps these nodes from taking a quorum put, as one of them sees it; None: nothing."""
+def why_not_answering(status: Status | None, node_id: str | None) -> str | None:
+    """What keeps this very node from answering; None: nothing.
+
+    Its port may be somebody else's: what answers there must know a node of this id.
+    """
     if status is None:
         return "does not answer yet"
-    seen = {node.name: node for node in status.nodes}
-    for name in names:
-        node = seen.get(name)
+    if node_id not in {node.id for node in status.nodes}:
+        return "has its port taken by a node of another cluster"
+    return None
+
+
+def why_not_ready(status: Status | None, ids: Mapping[str, str | None]) -> str | None:
+    """What keeps these nodes from taking a quorum put, as one of them sees it; None: nothing.
+
+    ``ids`` are the nodes' ids by name; None where a node has none yet.
+    """
+    if status is None:
+        return "does not answer yet"
+    seen = {node.id: node for node in status.nodes}
+    for name, node_id in ids.items():
+        node = None if node_id is None else seen.get(node_id)
         if node is None:
             return f"has not heard of {name} yet"
         if node.membership != "member" or node.state != "up":

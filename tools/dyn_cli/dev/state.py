@@ -9,6 +9,7 @@ Invariants: nodes are numbered from 1 in order; a node's addresses never change.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from dyn_cli.failures import Refused
 
 FORMAT = 1
 STATE_FILE = "cluster.json"
+IDENTITY_FILE = "node.json"
 LOCK_FILE = "cluster.lock"
 CLUSTER_NAME = "dev"
 PORTS_PER_NODE = 3
@@ -56,7 +58,7 @@ class ClusterEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     partitions: int
     replicas: int
     is_founded: bool
-    """Whether node 1 has answered once: from then on it rejoins the others, like them."""
+    """Whether all nodes were members once: from then on each looks for all the others."""
     nodes: tuple[NodeEntry, ...]
 
     def node(self, number: int) -> NodeEntry:
@@ -106,6 +108,15 @@ class DevDirectory:
     def log_of(self, node: NodeEntry) -> Path:
         """What the node has said, over all its starts."""
         return self.path / f"{node.name}.log"
+
+    def id_of(self, node: NodeEntry) -> str | None:
+        """The id that the node has given itself; None until it has."""
+        try:
+            identity = json.loads((self.data_of(node) / IDENTITY_FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+        found = identity.get("node_id") if isinstance(identity, dict) else None
+        return found if isinstance(found, str) else None
 
     def load(self) -> ClusterEntry | None:
         """The cluster, None where there is none; raises `Refused` where it cannot be read."""

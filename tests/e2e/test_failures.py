@@ -1,0 +1,122 @@
+"""Real processes, killed and paused under load: what was acknowledged stays."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+import trio
+
+import dynamo_py
+from dynamo_py.testing.checkers.lost_writes import check_nothing_lost
+from dynamo_py.testing.history import History, Outcome
+
+TASKS = 64
+PUTS = int(os.environ.get("DYNAMO_TEST_PUTS", "4000"))
+"""More of them make a longer test of the same kind; 20,000 take about a minute."""
+KEYS = 500
+CALLS = 2_000
+
+
+async def test_no_acknowledged_put_is_lost_while_each_node_in_turn_is_killed(cluster):
+    history = History()
+    counter = iter(range(PUTS))
+    is_writing = True
+
+    async def write(store: dynamo_py.Store, task: int) -> None:
+        generator = random.Random(task)
+        bucket = store.bucket("registers")
+        for number in counter:
+            key = f"key-{generator.randrange(KEYS)}"
+            value = b"%d" % number
+            try:
+                found = await bucket.get(key)
+                await bucket.put(key, value, context=found)
+            except (dynamo_py.QuorumNotMet, dynamo_py.NodeUnavailable, TimeoutError):
+                history.note(key, value, (), Outcome.UNKNOWN)
+            else:
+                history.note(key, value, found.values, Outcome.ACKNOWLEDGED)
+
+    async def kill_in_turn() -> int:
+        kills = 0
+        while is_writing or kills < 3:
+            number = kills % 3 + 1
+            await cluster.kill(number)
+            await cluster.start(number)
+            kills += 1
+        return kills
+
+    async with dynamo_py.connect(*cluster.addresses) as store:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kill_in_turn)
+            async with trio.open_nursery() as writers:
+                for task in range(TASKS):
+                    writers.start_soon(write, store, task)
+            is_writing = False
+        bucket = store.bucket("registers")
+        for number in range(KEYS):
+            found = await bucket.get(f"key-{number}", r="all")
+            history.note_final(f"key-{number}", found.values)
+
+    assert len(history.writes) == PUTS
+    assert check_nothing_lost(history) == []
+    acknowledged = sum(w.outcome is Outcome.ACKNOWLEDGED for w in history.writes)
+    assert acknowledged > PUTS * 0.95
+
+
+async def test_every_call_succeeds_with_one_of_three_nodes_killed(cluster):
+    async with dynamo_py.connect(*cluster.addresses) as store:
+        bucket = store.bucket("b")
+        await cluster.kill(2)
+        numbers = iter(range(CALLS))
+
+        async def call() -> None:
+            for number in numbers:
+                await bucket.put(f"k{number}", b"v", w=2)
+                found = await bucket.get(f"k{number}", r=2)
+                assert found.values == (b"v",)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(TASKS):
+                nursery.start_soon(call)
+
+
+async def test_every_call_succeeds_with_one_of_three_nodes_paused(cluster):
+    """A stopped process still accepts connections, and answers nothing."""
+    async with dynamo_py.connect(*cluster.addresses) as store:
+        bucket = store.bucket("b")
+        await cluster.pause(3)
+        for number in range(20):
+            await bucket.put(f"k{number}", b"v", w=2)
+            assert (await bucket.get(f"k{number}", r=2)).values == (b"v",)
+        await cluster.resume(3)
+
+
+async def test_a_dead_node_is_noticed_and_so_is_its_return(cluster):
+    async def wait_state(store: dynamo_py.Store, wanted: str) -> None:
+        while True:
+            nodes = {n.name: n.state for n in (await store.admin.status()).nodes}
+            if nodes["n1"] == wanted:
+                return
+            await trio.sleep(0.05)
+
+    async with dynamo_py.connect(*cluster.addresses[1:]) as store:
+        await cluster.kill(1)
+        with trio.fail_after(5):
+            await wait_state(store, "down")
+        await cluster.start(1)
+        with trio.fail_after(5):
+            await wait_state(store, "up")
+
+
+async def test_two_replicas_gone_is_a_quorum_not_met_with_its_facts(cluster):
+    async with dynamo_py.connect(cluster.addresses[0]) as store:
+        bucket = store.bucket("b")
+        await cluster.kill(2)
+        await cluster.kill(3)
+        with pytest.raises(dynamo_py.QuorumNotMet) as raised:
+            await bucket.put("k", b"v", w=2, timeout=2)
+        error = raised.value
+        assert (error.required, error.acked, error.outcome) == (2, ("n1",), "unknown")
+        assert (await bucket.put("k", b"v", w=1)).acked == ("n1",)
