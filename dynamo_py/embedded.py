@@ -12,7 +12,7 @@ from dynamo_py.client.bucket import Store
 from dynamo_py.config import config_from_mapping
 from dynamo_py.net.world import real_environment
 from dynamo_py.node import Node
-from dynamo_py.node_storage import open_storage
+from dynamo_py.storage.node_storage import open_storage
 from dynamo_py.wire.messages import Message
 
 

@@ -8,9 +8,7 @@ membership, upkeep and the listeners; it ends in the opposite order.
 from __future__ import annotations
 
 import random
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -36,12 +34,11 @@ from dynamo_py.http.application import application
 from dynamo_py.http.serving import bind, serve_on
 from dynamo_py.lifetimes import background
 from dynamo_py.log import get_logger
+from dynamo_py.net.alarms import Alarms
 from dynamo_py.net.link import Link
 from dynamo_py.net.links import Links
 from dynamo_py.net.listener import Listener
 from dynamo_py.net.timestamps import AlarmedClock
-from dynamo_py.net.world import real_environment
-from dynamo_py.node_storage import NodeStorage, open_storage
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.replica import Replica
 from dynamo_py.server.administration import Administration
@@ -50,6 +47,7 @@ from dynamo_py.server.peer_requests import PeerRequests
 from dynamo_py.server.replica_requests import ReplicaRequests
 from dynamo_py.storage.committer import Committer
 from dynamo_py.storage.engine import Space
+from dynamo_py.storage.node_storage import NodeStorage
 from dynamo_py.upkeep.completing import Completing
 from dynamo_py.upkeep.giving import Giving
 from dynamo_py.upkeep.supervise import Supervisor
@@ -60,10 +58,6 @@ from dynamo_py.wire.messages import Join, Message, NodeFacts
 
 DRAIN_S = 10.0
 """How long a node that is told to stop waits for the requests under way."""
-
-SWITCH_INTERVAL_S = 0.0005
-"""How long the committing thread may keep the event loop from running. Python's own default
-of 5 ms is longer than a whole request."""
 
 log = get_logger(__name__)
 
@@ -95,9 +89,11 @@ class Node:
             on_lost=self._on_link_lost,
         )
         self.supervisor = Supervisor(random.Random(environment.random.getrandbits(64)))
+        self._alarms = Alarms(environment.clock.monotonic)
         self._listening: dict[str, Listening] = {}
         self._http_socket: socket.socket | None = None
         self._is_assembled = False
+        self._admission = trio.Lock()
         # Made once the cluster's state is known:
         self.membership: Membership
         self.completeness: Completeness
@@ -118,6 +114,7 @@ class Node:
                 await self._bind()
                 async with background() as nursery:
                     nursery.start_soon(self.links.run)
+                    nursery.start_soon(self._alarms.run)
                     self._assemble(await self._cluster_state())
                     await self._start(nursery)
                     log.info("node started", node=self.config.name, **self.addresses)
@@ -267,6 +264,7 @@ class Node:
                 self.config.coordinator,
                 monotonic=clock.monotonic,
                 wall_ms=clock.wall_ms,
+                alarms=self._alarms,
                 slow=slow,
             ),
             Writer(
@@ -276,6 +274,7 @@ class Node:
                 monotonic=clock.monotonic,
                 wall_ms=clock.wall_ms,
                 is_durable=self.config.durability == "commit",
+                alarms=self._alarms,
                 slow=slow,
             ),
             Scanner(peers, monotonic=clock.monotonic, wall_ms=clock.wall_ms),
@@ -344,13 +343,15 @@ class Node:
 
     async def _admit(self, link: Link, frame: Frame, join: Join) -> None:
         try:
-            reply: Message = await admit(
-                self.membership.state,
-                self.view,
-                self.links,
-                join,
-                is_empty=self.is_empty(),
-            )
+            # One after the other: two that come at the same moment must not get one name.
+            async with self._admission:
+                reply: Message = await admit(
+                    self.membership.state,
+                    lambda: self.view,
+                    self.links,
+                    join,
+                    is_empty=self.is_empty(),
+                )
             log.info("node admitted", node=join.name, address=join.peer_address)
         except DynamoError as error:
             log.warning("node refused", node=join.name, reason=error.message)
@@ -390,28 +391,3 @@ class Node:
 def _refuse_on_own_link(link: Link, frame: Frame) -> None:
     """Requests come in on the links that others have made, not on those made from here."""
     link.fail(frame, WrongState("this end of the link only asks"))
-
-
-def run(config: NodeConfig) -> None:
-    """Run a node for real until SIGTERM or SIGINT; returns when it has drained.
-
-    Raises the `DynamoError` for which it could not start.
-    """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    environment = real_environment()
-    with open_storage(config.checked(), environment) as storage:
-        trio.run(_run_until_signal, Node(config, environment, storage))
-
-
-async def _run_until_signal(node: Node) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with background() as waiting:
-            stopped = trio.Event()
-            waiting.start_soon(_set_at_signal, signals, stopped)
-            async with node.running():
-                await stopped.wait()
-
-
-async def _set_at_signal(signals: AsyncIterator[int], stopped: trio.Event) -> None:
-    async for _ in signals:
-        stopped.set()

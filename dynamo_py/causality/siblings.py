@@ -93,14 +93,22 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         not written twice.
         """
         assert not self.vector.covers(write.dot), "a dot is minted once"
-        covered = [s for s in self.siblings if context.vector.covers(s.dot)]
-        covered_ids = {s.write_id for s in covered}
+        covered_ids = self._covered_ids(context)
         kept = [s for s in self.siblings if s.write_id not in covered_ids]
         return Record(
             self.vector.merge(context.vector).with_dot(write.dot),
             tuple(sorted([*kept, write], key=_by_dot)),
             _sorted_ids((*self.retired, *self._repeated(covered_ids))),
         )
+
+    def writes_beside(self, context: Context) -> int:
+        """How many writes an `update` with ``context`` would leave, its own one counted."""
+        covered_ids = self._covered_ids(context)
+        return 1 + len({s.write_id for s in self.siblings} - covered_ids)
+
+    def _covered_ids(self, context: Context) -> set[bytes]:
+        """The writes of which ``context`` has seen an attempt."""
+        return {s.write_id for s in self.siblings if context.vector.covers(s.dot)}
 
     def merge(self, other: Record) -> Record:
         """The join of both records: commutative, associative, idempotent."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, Final, Literal
 
+import trio
+
 from dynamo_py.client.admin import Admin
 from dynamo_py.client.requests import Requests, ask_for
 from dynamo_py.client.resolve import Resolver
@@ -66,10 +68,20 @@ class Store:
         return Bucket(self._requests, name, codec_named(codec))
 
 
+class _Countdown:
+    """What is left of a call's timeout, for the next of its requests, in seconds."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._deadline = trio.current_time() + timeout_s
+
+    def __call__(self) -> float:
+        return max(0.0, self._deadline - trio.current_time())
+
+
 class Bucket:
     """Keys and values under one name.
 
-    Every call takes a ``timeout`` in seconds for all of its attempts together. On a
+    Every call takes a ``timeout`` in seconds for all of its requests and attempts together. On a
     `DynamoError` whose ``outcome`` is ``"unknown"`` a write may have happened, or may still.
     """
 
@@ -153,13 +165,14 @@ class Bucket:
         A value written at the same time by another client survives. Deleting a key that is
         missing writes nothing and acknowledges so: ``acked`` is empty then.
         """
+        left = _Countdown(timeout)
         if context is None:
-            found = await self.get(key, timeout=timeout)
+            found = await self.get(key, timeout=left())
             if not found.exists:
                 return _nothing_deleted(found)
             context = found
         quorum = wire.Quorum(_count("w", w), _count("dw", dw), _count("pw", pw))
-        return await self._write(key, None, context_bytes(context), quorum, timeout)
+        return await self._write(key, None, context_bytes(context), quorum, left())
 
     async def overwrite(
         self, key: Key, value: Any, *, ttl: float | None = None, timeout: float = TIMEOUT_S
@@ -169,8 +182,9 @@ class Bucket:
         What a user of Redis expects of SET. What another client puts between the two
         becomes a sibling.
         """
-        found = await self.get(key, timeout=timeout)
-        return await self.put(key, value, context=found, ttl=ttl, timeout=timeout)
+        left = _Countdown(timeout)
+        found = await self.get(key, timeout=left())
+        return await self.put(key, value, context=found, ttl=ttl, timeout=left())
 
     async def update(
         self,
@@ -187,18 +201,19 @@ class Bucket:
         `dynamo_py.resolve`). Raises `SiblingsFound` where there are several values and no
         ``resolve``, or still after five rounds; this update may be one of them then.
         """
-        found = await self.get(key, timeout=timeout)
+        left = _Countdown(timeout)
+        found = await self.get(key, timeout=left())
         value = change(_resolved(found, resolve))
         for _ in range(UPDATES_MAX):
             if value is DELETE and not found.exists:
                 return _nothing_deleted(found)
             if value is DELETE:
-                done = await self.delete(key, context=found, timeout=timeout)
+                done = await self.delete(key, context=found, timeout=left())
             else:
-                done = await self.put(key, value, context=found, timeout=timeout)
+                done = await self.put(key, value, context=found, timeout=left())
             if done.siblings_count <= 1:
                 return done
-            found = await self.get(key, timeout=timeout)
+            found = await self.get(key, timeout=left())
             if not found.exists:
                 return done
             value = _resolved(found, resolve)

@@ -6,8 +6,11 @@ founded the cluster. Knows nothing of gossip.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
+from dynamo_py.errors import Damaged, DynamoError
 from dynamo_py.replica.replica import Store
 from dynamo_py.storage.engine import Change, Space
 
@@ -21,15 +24,24 @@ class AddressBook:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        row = store.get(Space.META, 0, _KEY)
-        self.addresses: list[str] = [] if row is None else _decoder.decode(row)
+        self.addresses = _stored(store)
 
     def keep(self, addresses: list[str]) -> None:
         """Remember these in place of the others, unless there are none."""
         if addresses and addresses != self.addresses:
-            self.addresses = addresses
             change = Change(Space.META, 0, _KEY, _encode(addresses))
-            self._store.submit((change,), _ignore)
+            with suppress(DynamoError):  # A store that refuses now is tried again next time.
+                self._store.submit((change,), _ignore)
+                self.addresses = addresses
+
+
+def _stored(store: Store) -> list[str]:
+    """The addresses on disk; none where there are none, or none that can be trusted."""
+    try:
+        row = store.get(Space.META, 0, _KEY)
+        return [] if row is None else _decoder.decode(row)
+    except (Damaged, msgspec.MsgspecError):
+        return []
 
 
 def _ignore(error: object) -> None:

@@ -15,9 +15,9 @@ from dynamo_py.config import NodeConfig
 from dynamo_py.errors import DynamoError, WrongState
 from dynamo_py.log import get_logger
 from dynamo_py.net.links import Links
-from dynamo_py.node_storage import NodeStorage
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.replica import Store
+from dynamo_py.storage.node_storage import NodeStorage
 from dynamo_py.wire.messages import Join, MemberEntry, Table
 
 log = get_logger(__name__)
@@ -44,7 +44,8 @@ async def cluster_state(
                 f"{config.data_dir} belongs to a cluster, but its records are lost: start the"
                 " node with the peer address of another node as seed"
             )
-        storage.join_cluster(known.cluster_id)
+        # Before the directory says that it belongs to the cluster: stopped in between, the
+        # node goes on from here, where the other way round it would have lost its records.
         await save(store, known)
     storage.join_cluster(known.cluster_id)
     return ClusterState(store, known)

@@ -14,12 +14,14 @@ import trio
 from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.state import ClusterState
 from dynamo_py.cluster.view import ClusterView
-from dynamo_py.errors import DynamoError, NodeUnavailable, WrongState
+from dynamo_py.errors import DynamoError, NodeUnavailable, ProtocolError, WrongState
 from dynamo_py.net.links import Links
 from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Table
 
 JOIN_S = 10.0
 EMPTY_S = 2.0
+"""How long each member may take to say whether it is empty."""
+EMPTY_AGAIN_S = 0.05
 
 
 async def ask_to_join(
@@ -40,7 +42,8 @@ async def ask_to_join(
                     raise
                 on_wait(error)
                 continue
-            assert isinstance(reply, Table), reply
+            if not isinstance(reply, Table):
+                raise ProtocolError(f"{seed} answered a join with a {type(reply).__name__}")
             return reply
         await trio.sleep(0.2)
 
@@ -50,7 +53,12 @@ def _is_unreachable(error: DynamoError) -> bool:
 
 
 async def admit(
-    state: ClusterState, view: ClusterView, links: Links, join: Join, *, is_empty: bool
+    state: ClusterState,
+    view: Callable[[], ClusterView],
+    links: Links,
+    join: Join,
+    *,
+    is_empty: bool,
 ) -> Table:
     """Make the node that sent ``join`` a member, and return the state it starts from.
 
@@ -72,20 +80,30 @@ async def admit(
     return state.message()
 
 
-async def _check_empty(view: ClusterView, links: Links) -> None:
-    for node in view.nodes.values():
-        if node.node == view.me:
-            continue
-        try:
-            reply = await links.ask(node.peer_address, AskEmpty(), wait_s=EMPTY_S)
-        except DynamoError as error:
-            raise WrongState(
-                f"node {node.name} cannot say whether it is empty ({error.message}): a node can"
-                " join only while all others answer"
-            ) from error
-        assert isinstance(reply, Emptiness), reply
-        if not reply.is_empty:
-            raise not_empty(view.cluster)
+async def _check_empty(view: Callable[[], ClusterView], links: Links) -> None:
+    for node in view().nodes:
+        if node != view().me and not await _is_empty(view, links, node):
+            raise not_empty(view().cluster)
+
+
+async def _is_empty(view: Callable[[], ClusterView], links: Links, node: bytes) -> bool:
+    """What ``node`` says. One that was admitted just now may take a moment to be heard of."""
+    reason = "its address is not known yet"
+    with trio.move_on_after(EMPTY_S):
+        while True:
+            try:
+                if address := view().address_of(node):
+                    reply = await links.ask(address, AskEmpty(), wait_s=EMPTY_S)
+                    if not isinstance(reply, Emptiness):
+                        raise ProtocolError(f"it answered with a {type(reply).__name__}")
+                    return reply.is_empty
+            except DynamoError as error:
+                reason = error.message
+            await trio.sleep(EMPTY_AGAIN_S)
+    raise WrongState(
+        f"node {view().name_of(node)} cannot say whether it is empty ({reason}): a node can"
+        " join only while all others answer"
+    )
 
 
 def not_empty(cluster: str) -> WrongState:

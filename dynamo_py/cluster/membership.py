@@ -9,6 +9,7 @@ Knows nothing of requests. The failure detector only says who is up: it moves no
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -27,6 +28,8 @@ from dynamo_py.wire.messages import GetTable, Gossip, Table
 ADDRESSES = 1
 STATE_DIGEST = 2
 FETCH_S = 5.0
+EXCHANGE_AGAIN_S = 1.0
+"""How soon states are exchanged again with members that still know another one."""
 
 _STATES = {
     gossip.State.ALIVE: UP,
@@ -58,6 +61,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _addresses = msgspec.msgpack.Decoder(Addresses)
 _digests = msgspec.msgpack.Decoder(StateDigest)
 
+NOTHING_SAID = Addresses("", "", "")
+
 
 class Membership:
     """This node's knowledge of the cluster, kept up while `run` runs."""
@@ -78,7 +83,6 @@ class Membership:
         self._links = links
         self._wall_ms = environment.clock.wall_ms
         self._payload_version = 0
-        self._behind: dict[bytes, StateDigest] = {}
         self._work = trio.Event()
         self._observers: list[Callable[[ClusterView], None]] = []
         self.on_placement: Callable[[Placement], None] = lambda before: None
@@ -121,9 +125,10 @@ class Membership:
     def digests(self) -> dict[bytes, StateDigest]:
         """What each member says that it knows of the agreed state."""
         return {
-            member.node: _digests.decode(payload.data)
+            member.node: digest
             for member in self._agent.members()
             if (payload := member.payloads.get(STATE_DIGEST)) is not None
+            and (digest := _read_digest(payload.data)) is not None
         }
 
     @property
@@ -162,22 +167,29 @@ class Membership:
 
     async def _keep_up(self) -> None:
         while True:
-            while self._behind:
-                node, _ = self._behind.popitem()
-                await self._fetch_from(node)
             self._work = trio.Event()
-            await self._work.wait()
+            differing = self._differing()
+            for node in differing:
+                await self._exchange_with(node)
+            with trio.move_on_after(EXCHANGE_AGAIN_S if differing else math.inf):
+                await self._work.wait()
 
-    async def _fetch_from(self, node: bytes) -> None:
-        address = self.view.address_of(node)
+    def _differing(self) -> list[NodeView]:
+        """The members that are up and say that they know another state than this node."""
+        known, mine = self.digests, self._own_digest()
+        return [seen for seen in self.view.others_up if known.get(seen.node, mine) != mine]
+
+    async def _exchange_with(self, seen: NodeView) -> None:
+        """Fetch the state that ``seen`` knows; tell it ours, if that is more."""
         try:
-            reply = await self._links.ask(address, GetTable(), wait_s=FETCH_S)
+            reply = await self._links.ask(seen.peer_address, GetTable(), wait_s=FETCH_S)
         except DynamoError as error:
-            # Its next gossip, or ours at its side, brings the difference up again.
-            log.debug("state not fetched", node=self.view.name_of(node), reason=error.message)
+            log.debug("state not fetched", node=seen.name, reason=error.message)
             return
         if isinstance(reply, Table):
             self.receive_table(reply)
+            if reply != self.state.message():
+                self._links.tell(seen.peer_address, self.state.message())
 
     # --- changes ------------------------------------------------------------------------------
 
@@ -195,7 +207,7 @@ class Membership:
             self._outbid(event)
             return
         if isinstance(event, gossip.PayloadChanged) and event.topic == STATE_DIGEST:
-            self._compare(event.node, _digests.decode(event.data))
+            self._compare(event.node, _read_digest(event.data))
             self._notify()
             return
         if isinstance(event, gossip.MemberChanged) and event.after is not None:
@@ -209,9 +221,8 @@ class Membership:
             if after.state is gossip.State.ALIVE:
                 self._links.hurry(after.address)
 
-    def _compare(self, node: bytes, theirs: StateDigest) -> None:
-        if node != self._me and theirs != self._own_digest():
-            self._behind[node] = theirs
+    def _compare(self, node: bytes, theirs: StateDigest | None) -> None:
+        if node != self._me and theirs not in (None, self._own_digest()):
             self._work.set()
 
     def _own_digest(self) -> StateDigest:
@@ -236,6 +247,7 @@ class Membership:
 
     def _rebuild(self) -> None:
         self.view = self._build()
+        self._work.set()
         self._notify()
 
     def _notify(self) -> None:
@@ -281,4 +293,17 @@ class Membership:
 
 def _said(member: gossip.Member | None) -> Addresses:
     payload = None if member is None else member.payloads.get(ADDRESSES)
-    return Addresses("", "", "") if payload is None else _addresses.decode(payload.data)
+    if payload is None:
+        return NOTHING_SAID
+    try:
+        return _addresses.decode(payload.data)
+    except msgspec.MsgspecError:
+        return NOTHING_SAID
+
+
+def _read_digest(data: bytes) -> StateDigest | None:
+    """What a member says of its state; None where this version cannot read it."""
+    try:
+        return _digests.decode(data)
+    except msgspec.MsgspecError:
+        return None

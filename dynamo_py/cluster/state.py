@@ -8,6 +8,7 @@ is merged here and so before anyone is told (`decide`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import msgspec
 import trio
@@ -16,7 +17,7 @@ import ring
 from dynamo_py.cluster.members import MEMBER, MemberMap
 from dynamo_py.cluster.ownership import OwnershipTable
 from dynamo_py.cluster.view import Placement
-from dynamo_py.errors import ProtocolError, StorageError
+from dynamo_py.errors import DynamoError, ProtocolError, StorageError
 from dynamo_py.replica.replica import Store
 from dynamo_py.storage.engine import Change, Space
 from dynamo_py.wire.messages import MemberEntry, Table, TableEntry
@@ -37,6 +38,8 @@ class ClusterState:
         self.partitions = told.partitions
         self.replicas = told.replicas
         self.members = MemberMap(told.members)
+        self._deciding: list[tuple[list[TableEntry], list[MemberEntry]]] = []
+        """Decisions on their way to the disk, which nobody may know yet."""
         self.placement = self._placed(
             OwnershipTable.unowned(told.partitions).merged(told.entries), self.members
         )
@@ -57,7 +60,9 @@ class ClusterState:
         before = self.placement
         self.members = merged
         self.placement = self._placed(table, merged)
-        self._store.submit((self._row(self.message()),), _ignore, durable=True)
+        with suppress(DynamoError):
+            # Known all the same where the store refuses: it is on its author's disk.
+            self._store.submit((self._row(self._to_be_stored()),), _ignore, durable=True)
         self.on_change(before)
         return True
 
@@ -72,14 +77,22 @@ class ClusterState:
 
         Raises `StorageError` if it cannot be stored; nothing is changed then.
         """
-        entries, members = list(entries), list(members)
-        decided = msgspec.structs.replace(
-            self.message(),
-            entries=list(self.table.merged(entries).entries),
-            members=self.members.merged(members).entries,
+        decision = (list(entries), list(members))
+        self._deciding.append(decision)
+        try:
+            await save(self._store, self._to_be_stored())
+        finally:
+            self._deciding.remove(decision)
+        self.merge(*decision)
+
+    def _to_be_stored(self) -> Table:
+        """As `message`, with what is being decided: no row may undo one that was before it."""
+        table, members = self.table, self.members
+        for decided_entries, decided_members in self._deciding:
+            table, members = table.merged(decided_entries), members.merged(decided_members)
+        return msgspec.structs.replace(
+            self.message(), entries=list(table.entries), members=members.entries
         )
-        await save(self._store, decided)
-        self.merge(entries, members)
 
     def message(self) -> Table:
         """All of it, to be told or stored."""

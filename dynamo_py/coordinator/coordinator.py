@@ -24,6 +24,7 @@ from dynamo_py.errors import (
     DeadlineExceeded,
     InvalidRequest,
     NodeUnavailable,
+    ProtocolError,
     WrongState,
 )
 from dynamo_py.net.links import Links
@@ -70,7 +71,7 @@ class Coordinator:
                 raise InvalidRequest(f"the cluster has no node {get.only!r}")
             return await self._reader.read_one(view, get, node.node, deadline=deadline)
         return await self._planned(
-            lambda view: self._reader.read(view, get, deadline=deadline, trace_id=trace_id)
+            lambda view, _: self._reader.read(view, get, deadline=deadline, trace_id=trace_id)
         )
 
     async def put(
@@ -84,13 +85,19 @@ class Coordinator:
             )
         if put.if_absent:
             await self._check_absent(put, deadline, trace_id)
-        return await self._planned(
-            lambda view: self._put_by(view, put, deadline, trace_id, is_forwarded)
-        )
+
+        def put_by(view: ClusterView, plans: int) -> Awaitable[Stored]:
+            # An earlier plan may have left its record somewhere: this is a repeated attempt.
+            this = msgspec.structs.replace(put, attempt=put.attempt + plans) if plans else put
+            return self._put_by(view, this, deadline, trace_id, is_forwarded)
+
+        return await self._planned(put_by)
 
     async def scan(self, scan: Scan, *, deadline: float) -> ScanPage:
         """A page of keys."""
-        return await self._planned(lambda view: self._scanner.scan(view, scan, deadline=deadline))
+        return await self._planned(
+            lambda view, _: self._scanner.scan(view, scan, deadline=deadline)
+        )
 
     async def _put_by(
         self, view: ClusterView, put: Put, deadline: float, trace_id: int, is_forwarded: bool
@@ -116,11 +123,14 @@ class Coordinator:
                     view.address_of(node),
                     msgspec.structs.replace(put, attempt=attempt),
                     wait_s=wait_s,
+                    trace_id=trace_id,
                 )
             except (NodeUnavailable, DeadlineExceeded) as error:
                 attempt += error.outcome == "unknown"
                 continue
-            assert isinstance(reply, Stored), reply
+            if not isinstance(reply, Stored):
+                kind = type(reply).__name__
+                raise ProtocolError(f"a put was answered by a {kind}", outcome="unknown")
             return reply
         here = msgspec.structs.replace(put, attempt=attempt)
         return await self._writer.write(view, here, deadline=deadline, trace_id=trace_id)
@@ -132,11 +142,14 @@ class Coordinator:
         if fetched.record is not None and _has_other_value(fetched, put.write_id):
             raise WrongState("the key exists already")
 
-    async def _planned(self, carry_out: Callable[[ClusterView], Awaitable[T]]) -> T:
-        """Carry out a request by the present view, anew each time that proves outdated."""
-        for _ in range(PLANS_MAX):
+    async def _planned(self, carry_out: Callable[[ClusterView, int], Awaitable[T]]) -> T:
+        """Carry out a request by the present view, anew each time that proves outdated.
+
+        ``carry_out`` is told how often it was tried before.
+        """
+        for plans in range(PLANS_MAX):
             try:
-                return await carry_out(self._view())
+                return await carry_out(self._view(), plans)
             except WalkChanged:
                 continue
         raise NodeUnavailable("the ring is changing: try again")

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import trio
-
 from dynamo_py.causality import decode_record, encode_record, merge_all
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import CoordinatorConfig
@@ -20,7 +18,10 @@ from dynamo_py.coordinator.peers import Peers, WalkChanged
 from dynamo_py.coordinator.plan import needs_of_read
 from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import Answer, ReadTally
-from dynamo_py.errors import DynamoError, QuorumNotMet
+from dynamo_py.errors import DynamoError, ProtocolError, QuorumNotMet
+from dynamo_py.net.alarms import Alarms
+from dynamo_py.net.awaited import AwaitedReply
+from dynamo_py.net.signal import Latch
 from dynamo_py.wire.messages import (
     Fetched,
     Get,
@@ -45,12 +46,14 @@ class Reader:
         *,
         monotonic: Callable[[], float],
         wall_ms: Callable[[], int],
+        alarms: Alarms,
         slow: SlowRequests,
     ) -> None:
         self._peers = peers
         self._config = config
         self._monotonic = monotonic
         self._wall_ms = wall_ms
+        self._alarms = alarms
         self._slow = slow
 
     async def read(
@@ -67,11 +70,12 @@ class Reader:
         under_way.start(wait_s)
         hedge_s = min(self._config.hedge_s, wait_s)
         budget_s = min(self._config.replica_budget_s, wait_s)
-        if not await under_way.wait(hedge_s):
-            under_way.ask_remaining_primaries()
-            if not await under_way.wait(budget_s - hedge_s):
-                under_way.ask_fallbacks()
-                await under_way.wait(wait_s - budget_s)
+        steps = (
+            (hedge_s, under_way.ask_remaining_primaries),
+            (budget_s, under_way.ask_fallbacks),
+            (wait_s, under_way.give_up),
+        )
+        await self._alarms.wait(under_way.decided, steps)
         trail.mark("answered")
         self._slow.note(get.key, trail)
         return under_way.outcome(self._wall_ms())
@@ -80,21 +84,13 @@ class Reader:
         self, view: ClusterView, get: Get, node: bytes, *, deadline: float
     ) -> Fetched:
         """What ``node`` holds itself; raises what it answered with instead."""
-        answered = trio.Event()
-        replies: list[Message | DynamoError] = []
-
-        def on_reply(reply: Message | DynamoError) -> None:
-            replies.append(reply)
-            answered.set()
-
+        answer = AwaitedReply()
         message = ReplicaGet(view.partition_of(get.key), get.key, 0)
         wait_s = max(0.0, deadline - self._monotonic())
-        self._peers.ask(view, node, message, wait_s=wait_s, on_reply=on_reply)
-        await answered.wait()
-        reply = replies[0]
-        if isinstance(reply, DynamoError):
-            raise reply
-        assert isinstance(reply, ReplicaRecord), reply
+        self._peers.ask(view, node, message, wait_s=wait_s, on_reply=answer)
+        reply = await answer.wait()
+        if not isinstance(reply, ReplicaRecord):
+            raise ProtocolError(f"a get was answered by a {type(reply).__name__}")
         name = view.name_of(node)
         return Fetched(reply.record, self._wall_ms(), [name], not reply.complete, 0)
 
@@ -118,14 +114,16 @@ class _ReadUnderWay:
         self._key = key
         self._primaries = preference_list.primaries
         self._to_ask = _nearest_first(view, preference_list.primaries)
-        self._fallbacks = [node for node in preference_list.fallbacks if view.is_up(node)]
+        up = [node for node in preference_list.fallbacks if view.is_up(node)]
+        self._fallbacks = up[: len(self._primaries)]
         self._message = ReplicaGet(partition, key, view.placement.walk(partition))
         self._tally = tally
         self._peers = peers
         self._trace_id = trace_id
         self._trail = trail
         self._wait_s = 0.0
-        self._decided = trio.Event()
+        self.decided = Latch()
+        """Set once nothing is to be waited for any more."""
         self._walk_changed = False
         self._is_answered = False
 
@@ -135,12 +133,6 @@ class _ReadUnderWay:
         self._ask_lacking()
         self._decide()
 
-    async def wait(self, wait_s: float) -> bool:
-        """Wait until it is decided; whether it is."""
-        with trio.move_on_after(max(0.0, wait_s)):
-            await self._decided.wait()
-        return self._decided.is_set()
-
     def ask_remaining_primaries(self) -> None:
         """Hedge: some of those who were asked are slow."""
         while self._to_ask:
@@ -148,11 +140,19 @@ class _ReadUnderWay:
         self._decide()
 
     def ask_fallbacks(self) -> None:
-        """The primaries do not suffice: ask those who may stand in for them."""
-        fallbacks, self._fallbacks = self._fallbacks[: len(self._primaries)], []
-        for node in fallbacks:
-            self._ask(node)
+        """The primaries do not suffice: ask those who may stand in for them.
+
+        From here on a primary that is silent does not hold up an answer that is enough.
+        """
+        self._tally.late()
+        # One by one: the first may fail at once, and must not seem to be the last.
+        while self._fallbacks:
+            self._ask(self._fallbacks.pop(0))
         self._decide()
+
+    def give_up(self) -> None:
+        """The time is up."""
+        self.decided.set()
 
     def outcome(self, now_ms: int) -> Fetched:
         """The merged answer, or the error that the wait ended with."""
@@ -223,21 +223,21 @@ class _ReadUnderWay:
             self._tally.failed(node)
             self._trail.mark("failed", node)
             self._walk_changed |= isinstance(reply, OtherWalk)
-        if not self._decided.is_set() and not self._walk_changed:
+        if not self.decided.is_set and not self._walk_changed:
             self._ask_lacking()
             self._decide()
         elif self._walk_changed:
-            self._decided.set()
+            self.decided.set()
 
     def _decide(self) -> None:
         """Wake the request's task once nothing more can be gained by waiting."""
         if self._tally.is_met:
-            self._decided.set()
+            self.decided.set()
         elif not self._tally.is_waiting and not self._to_ask:
             if self._fallbacks:
                 self.ask_fallbacks()
             else:
-                self._decided.set()
+                self.decided.set()
 
 
 def _nearest_first(view: ClusterView, primaries: tuple[bytes, ...]) -> list[bytes]:

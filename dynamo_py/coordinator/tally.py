@@ -30,6 +30,10 @@ class WriteTally:
     def __init__(self, primaries: tuple[bytes, ...], needs: Needs) -> None:
         self._places = [_Place(primary) for primary in primaries]
         self._needs = needs
+        self.filled = 0
+        """How many places have the record."""
+        self.primaries = 0
+        """How many primaries themselves have the record."""
 
     def asked(self, place: int, node: bytes) -> None:
         """``node`` was sent the record, for ``place``."""
@@ -41,6 +45,8 @@ class WriteTally:
         assert node in found.asked, "nobody acknowledges what it was not asked"
         found.asked.discard(node)
         if node not in found.acked:
+            self.filled += not found.acked
+            self.primaries += node == found.primary
             found.acked.append(node)
 
     def failed(self, place: int, node: bytes) -> None:
@@ -65,16 +71,6 @@ class WriteTally:
         )
 
     @property
-    def filled(self) -> int:
-        """How many places have the record."""
-        return sum(1 for p in self._places if p.acked)
-
-    @property
-    def primaries(self) -> int:
-        """How many primaries themselves have the record."""
-        return sum(1 for p in self._places if p.primary in p.acked)
-
-    @property
     def is_degraded(self) -> bool:
         """Whether fewer primaries took the record than the answers that were asked for."""
         return self.primaries < self._needs.answers
@@ -97,7 +93,8 @@ class WriteTally:
         return [(node, p.primary) for p in self._places for node in p.acked if node != p.primary]
 
     def _check(self) -> None:
-        assert self.primaries <= self.filled <= len(self._places)
+        assert self.filled == sum(1 for p in self._places if p.acked)
+        assert self.primaries == sum(1 for p in self._places if p.primary in p.acked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,32 +116,37 @@ class ReadTally:
         self._primaries = primaries
         self._needs = needs
         self._asked: set[bytes] = set()
+        self._late: set[bytes] = set()
         self._answers: dict[bytes, Answer] = {}
+        self._coming = 0
+        self.votes = 0
+        """How many complete primaries have answered."""
+        self.primaries = 0
+        """How many primaries have answered, complete or not."""
 
     def asked(self, node: bytes) -> None:
         """``node`` was asked."""
+        assert node not in self._asked, "nobody is asked twice at a time"
         self._asked.add(node)
+        self._coming += node in self._primaries
 
     def answered(self, node: bytes, answer: Answer) -> None:
         """``node`` has answered."""
-        self._asked.discard(node)
-        self._answers[node] = answer
+        self.failed(node)
+        if node not in self._answers and node in self._primaries:
+            self.primaries += 1
+            self.votes += answer.complete
+        self._answers.setdefault(node, answer)
 
     def failed(self, node: bytes) -> None:
         """``node`` has not answered, and will not."""
-        self._asked.discard(node)
+        if node in self._asked:
+            self._asked.discard(node)
+            self._coming -= node in self._primaries
 
-    @property
-    def votes(self) -> int:
-        """How many complete primaries have answered."""
-        return sum(
-            1 for n in self._primaries if (a := self._answers.get(n)) is not None and a.complete
-        )
-
-    @property
-    def primaries(self) -> int:
-        """How many primaries have answered, complete or not."""
-        return sum(1 for n in self._primaries if n in self._answers)
+    def late(self) -> None:
+        """Those who were asked and are still silent are waited for only while there is need."""
+        self._late |= self._asked
 
     @property
     def is_met(self) -> bool:
@@ -158,14 +160,13 @@ class ReadTally:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether anybody who was asked may still answer."""
-        return bool(self._asked)
+        """Whether somebody may still answer for whom it is worth to wait."""
+        return bool(self._asked - self._late) or bool(self._asked and not self.is_enough)
 
     @property
     def lacking(self) -> int:
         """How many votes are missing, those who may still answer counted as votes."""
-        coming = sum(1 for n in self._primaries if n in self._asked)
-        return max(0, self._needs.answers - self.votes - coming)
+        return max(0, self._needs.answers - self.votes - self._coming)
 
     @property
     def required(self) -> int:
@@ -177,4 +178,8 @@ class ReadTally:
         return dict(self._answers)
 
     def _check(self) -> None:
+        primaries = [self._answers[n] for n in self._primaries if n in self._answers]
         assert not self._asked & set(self._answers)
+        assert self.primaries == len(primaries)
+        assert self.votes == sum(1 for answer in primaries if answer.complete)
+        assert self._coming == sum(1 for n in self._primaries if n in self._asked)

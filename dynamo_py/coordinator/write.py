@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import trio
-
 from dynamo_py.causality import decode_context, encode_context
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import CoordinatorConfig
@@ -24,6 +22,8 @@ from dynamo_py.coordinator.plan import needs_of_write
 from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import WriteTally
 from dynamo_py.errors import DynamoError, QuorumNotMet, StorageError
+from dynamo_py.net.alarms import Alarms
+from dynamo_py.net.signal import Latch
 from dynamo_py.replica.replica import Replica, Write, Written
 from dynamo_py.wire.messages import (
     Hinted,
@@ -47,6 +47,7 @@ class Writer:
         *,
         monotonic: Callable[[], float],
         wall_ms: Callable[[], int],
+        alarms: Alarms,
         is_durable: bool,
         slow: SlowRequests,
     ) -> None:
@@ -55,6 +56,7 @@ class Writer:
         self._config = config
         self._monotonic = monotonic
         self._wall_ms = wall_ms
+        self._alarms = alarms
         self._is_durable = is_durable
         self._slow = slow
 
@@ -83,7 +85,9 @@ class Writer:
         )
         wait_s = max(0.0, deadline - self._monotonic())
         written = under_way.start(self._replica, write, wait_s)
-        await under_way.wait(min(self._config.replica_budget_s, wait_s), wait_s)
+        budget_s = min(self._config.replica_budget_s, wait_s)
+        steps = ((budget_s, under_way.replace_silent), (wait_s, under_way.give_up))
+        await self._alarms.wait(under_way.decided, steps)
         trail.mark("answered")
         self._slow.note(put.key, trail)
         return under_way.outcome(written)
@@ -114,7 +118,8 @@ class _WriteUnderWay:
         self._peers = peers
         self._trace_id = trace_id
         self._trail = trail
-        self._decided = trio.Event()
+        self.decided = Latch()
+        """Set once nothing is to be waited for any more."""
         self._walk_changed = False
         self._is_sent = False
         self._is_settled_here = False
@@ -146,16 +151,14 @@ class _WriteUnderWay:
         self._decide()
         return written
 
-    async def wait(self, budget_s: float, wait_s: float) -> None:
-        """Wait until it is decided; after ``budget_s`` replace those that are silent."""
-        with trio.move_on_after(budget_s):
-            await self._decided.wait()
-        if self._decided.is_set():
-            return
+    def replace_silent(self) -> None:
+        """The budget of those that were asked first is used up: turn to the fallbacks."""
         for place in self._tally.silent_places():
             self._ask_fallback(place)
-        with trio.move_on_after(max(0.0, wait_s - budget_s)):
-            await self._decided.wait()
+
+    def give_up(self) -> None:
+        """The time is up."""
+        self.decided.set()
 
     def outcome(self, written: Written) -> Stored:
         """The answer, or the error that the wait ended with."""
@@ -223,7 +226,7 @@ class _WriteUnderWay:
             self._trail.mark("failed", node)
             if isinstance(reply, OtherWalk):
                 self._walk_changed = True
-            elif not self._decided.is_set() and place in self._tally.silent_places():
+            elif not self.decided.is_set and place in self._tally.silent_places():
                 self._ask_fallback(place)
         self._decide()
 
@@ -235,4 +238,4 @@ class _WriteUnderWay:
         """
         is_hopeless = self._is_settled_here and self._tally.is_hopeless
         if self._is_sent and (self._walk_changed or self._tally.is_met or is_hopeless):
-            self._decided.set()
+            self.decided.set()

@@ -25,12 +25,13 @@ from dynamo_py.errors import (
     Overloaded,
     ProtocolError,
 )
+from dynamo_py.net.signal import Signal
 from dynamo_py.wire.codec import decode_body, encode_body
 from dynamo_py.wire.failures import to_error, to_message
 from dynamo_py.wire.frames import REPLY, Frame, FrameDecoder, encode_frame
 from dynamo_py.wire.messages import Failure, Message
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
 OUTBOUND_BYTES_MAX = 128 * 1024 * 1024
 """Bytes that may wait to be sent on one link. Past it requests are refused, and a side that
 does not read its replies is cut off."""
@@ -84,7 +85,7 @@ class Link:
         self._next_id = 1
         self._outbound: list[bytes] = []
         self._outbound_bytes = 0
-        self._wake = trio.Event()
+        self._wake = Signal()
         self._scope = trio.CancelScope()
         self._lost: DynamoError | None = None
         self.on_stale_ring: Callable[[], None] | None = None
@@ -223,9 +224,7 @@ class Link:
     async def _write(self) -> None:
         try:
             while True:
-                if not self._outbound:
-                    self._wake = trio.Event()
-                    await self._wake.wait()
+                await self._wake.wait()
                 data = b"".join(self._outbound)
                 self._outbound.clear()
                 await self.connection.send_all(data)

@@ -17,6 +17,7 @@ import trio
 
 from dynamo_py.environment import Environment
 from dynamo_py.errors import DynamoError, NodeUnavailable
+from dynamo_py.net.awaited import AwaitedReply
 from dynamo_py.net.greeting import greet
 from dynamo_py.net.link import Link, OnReply, Timestamps
 from dynamo_py.wire.frames import Frame
@@ -98,20 +99,13 @@ class Links:
         self._asked.set()
         link.request(message, wait_s=wait_s, on_reply=on_reply, trace_id=trace_id)
 
-    async def ask(self, address: str, message: Message, *, wait_s: float) -> Message:
+    async def ask(
+        self, address: str, message: Message, *, wait_s: float, trace_id: int = 0
+    ) -> Message:
         """Send ``message`` and wait for the answer; raises what went wrong."""
-        answered = trio.Event()
-        answer: list[Message | DynamoError] = []
-
-        def on_reply(reply: Message | DynamoError) -> None:
-            answer.append(reply)
-            answered.set()
-
-        self.request(address, message, wait_s=wait_s, on_reply=on_reply)
-        await answered.wait()
-        if isinstance(answer[0], DynamoError):
-            raise answer[0]
-        return answer[0]
+        reply = AwaitedReply()
+        self.request(address, message, wait_s=wait_s, on_reply=reply, trace_id=trace_id)
+        return await reply.wait()
 
     def tell(self, address: str, message: Message) -> None:
         """As `Link.tell`; dropped where there is no live link."""

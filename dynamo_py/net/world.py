@@ -12,6 +12,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import trio
@@ -33,11 +34,10 @@ def real_environment() -> Environment:
 
 
 class RealClock:
-    """trio's monotonic clock and the machine's wall clock."""
+    """The machine's clocks."""
 
-    def monotonic(self) -> float:
-        """Seconds, as trio counts them."""
-        return trio.current_time()
+    monotonic = staticmethod(time.perf_counter)
+    """Seconds since some moment. For spans alone; trio counts from another one."""
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970."""
@@ -50,10 +50,17 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 class TcpConnection:
-    """A TCP connection, with `OSError` and trio's errors translated."""
+    """A TCP connection, its errors translated.
+
+    On the socket itself, below trio's streams: those yield to the scheduler after each call
+    and try to receive before they wait, which costs a request more than its own work does.
+    Here `receive_some` always waits (and so yields), and `send_all` only where it must.
+    """
 
     def __init__(self, stream: trio.SocketStream, remote: str) -> None:
-        self._stream = stream
+        """Takes ``stream`` over; it must not be used any more."""
+        self._socket = socket.socket(fileno=stream.socket.detach())
+        self._socket.setblocking(False)
         self._remote = remote
 
     @property
@@ -62,22 +69,43 @@ class TcpConnection:
         return self._remote
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of ``data``."""
+        """Send all of ``data``; one call at a time."""
         try:
-            await self._stream.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise NodeUnavailable(f"the connection to {self._remote} was lost") from error
+            sent = self._send_some(data)
+            if sent == len(data):
+                return
+            rest = memoryview(data)[sent:]
+            while rest:
+                await trio.lowlevel.wait_writable(self._socket)
+                rest = rest[self._send_some(rest) :]
+        except (OSError, trio.ClosedResourceError) as error:
+            raise self._lost() from error
 
     async def receive_some(self, max_bytes: int) -> bytes:
-        """Some bytes, or ``b""`` at the end."""
+        """Some bytes, or ``b""`` at the end; one call at a time."""
         try:
-            return await self._stream.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise NodeUnavailable(f"the connection to {self._remote} was lost") from error
+            while True:
+                await trio.lowlevel.wait_readable(self._socket)
+                with suppress(BlockingIOError):
+                    return self._socket.recv(max_bytes)
+        except (OSError, ValueError, trio.ClosedResourceError) as error:
+            # ValueError: closed on our side, and a number no more.
+            raise self._lost() from error
 
     async def aclose(self) -> None:
         """Close at once."""
-        await trio.aclose_forcefully(self._stream)
+        if self._socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    def _send_some(self, data: bytes | bytearray | memoryview) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def _lost(self) -> NodeUnavailable:
+        return NodeUnavailable(f"the connection to {self._remote} was lost")
 
 
 class TcpListening:

@@ -46,6 +46,10 @@ class Store(Protocol):
         """A page of rows in key order, after ``start``."""
         ...
 
+    def is_empty(self, space: Space) -> bool:
+        """Whether the space has no row, pending ones counted."""
+        ...
+
     def submit(
         self, changes: Sequence[Change], on_commit: OnCommit, *, durable: bool = False
     ) -> None:
@@ -91,6 +95,7 @@ class Replica:
         self._clock = clock
         self._wall_ms = wall_ms
         self._on_damage = on_damage
+        self._may_hold_hints = not store.is_empty(Space.HINTS)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -104,6 +109,8 @@ class Replica:
 
     def get_hint(self, partition: int, key: bytes) -> Hint | None:
         """What is kept of the key for others; raises `Damaged`."""
+        if not self._may_hold_hints:
+            return None  # As a rule: a node that never had to stand in for another looks up less.
         data = self._store.get(Space.HINTS, partition, key)
         return None if data is None else decode_hint(data)
 
@@ -147,6 +154,7 @@ class Replica:
             record = held
             dot = held.dot_of(write.write_id)
         else:
+            self._refuse_too_many(held, write)
             dot = self._minter.mint(key, held.vector)
             self._clock.observe(write.context.timestamp)
             sibling = Sibling(
@@ -158,13 +166,6 @@ class Replica:
                 write.expires_ms,
             )
             record = held.update(write.context, sibling)
-            if write.value is not None and record.writes() > SIBLINGS_MAX:
-                raise TooManySiblings(
-                    f"this put would leave {record.writes()} siblings, at most {SIBLINGS_MAX} are"
-                    " allowed: get the key, merge its values, and put the result with the context",
-                    count=record.writes(),
-                    limit=SIBLINGS_MAX,
-                )
         encoded = encode_record(record)
         self._put(partition, key, record, encoded, hinted_for, on_commit)
         return Written(record, encoded, _seen(write.context, dot, record))
@@ -189,7 +190,7 @@ class Replica:
             return
         held = self._copy_or_nothing(partition, key)
         if held == encoded:
-            self._store.submit((), on_commit)
+            self._store.submit((), on_commit, durable=True)
             return
         record = decode_record(encoded)
         if held is not None:
@@ -216,8 +217,22 @@ class Replica:
                 if held is None
                 else held.merged(record, hinted_for)
             )
+            self._may_hold_hints = True
             change = Change(Space.HINTS, partition, key, encode_hint(hint))
         self._store.submit((change,), on_commit)
+
+    def _refuse_too_many(self, held: Record, write: Write) -> None:
+        """Before the dot is minted: one that is not stored would cost its copy a new life."""
+        if write.value is None or len(held.siblings) < SIBLINGS_MAX:
+            return
+        count = held.writes_beside(write.context)
+        if count > SIBLINGS_MAX:
+            raise TooManySiblings(
+                f"this put would leave {count} siblings, at most {SIBLINGS_MAX} are allowed:"
+                " get the key, merge its values, and put the result with the context",
+                count=count,
+                limit=SIBLINGS_MAX,
+            )
 
     def _known(self, partition: int, key: bytes) -> Record:
         """Copy and hint merged; a damaged copy counts as lost, so its actor is not used on."""

@@ -8,12 +8,14 @@ before it could begin is dropped, since nobody waits for its answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import trio
 
 from dynamo_py.coordinator.coordinator import Coordinator
 from dynamo_py.errors import DynamoError, InvalidRequest, Overloaded
 from dynamo_py.net.link import Link
+from dynamo_py.server.workers import Workers
 from dynamo_py.wire.codec import decode_body
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import STALE_RING, Frame
@@ -31,6 +33,16 @@ WAIT_UNSAID_S = 5.0
 """How long a request may take whose client did not say how long it waits."""
 
 Answer = Callable[[Message, float], Awaitable[Message]]
+
+
+class _Job(NamedTuple):
+    """One request under way, and where its answer goes."""
+
+    link: Link
+    frame: Frame
+    message: Message
+    deadline: float
+    is_forwarded: bool
 
 
 class ClientRequests:
@@ -54,18 +66,12 @@ class ClientRequests:
         self._under_way = 0
         self._draining: str | None = None
         self._idle = trio.Event()
-        self._nursery: trio.Nursery | None = None
+        self._workers = Workers(self._serve)
         self.shed = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out requests until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            try:
-                await trio.sleep_forever()
-            finally:
-                self._nursery = None
+        await self._workers.run(task_status=task_status)
 
     async def drain(self) -> None:
         """Refuse new requests from now on, and wait until those under way are answered."""
@@ -105,30 +111,29 @@ class ClientRequests:
             self._finished()
 
     def _refusal(self) -> DynamoError | None:
-        if self._nursery is None or self._draining is not None:
+        if self._draining is not None or not self._workers.is_running:
             return Overloaded(self._draining or "this node is starting: ask another one")
         if self._under_way >= self._requests_max:
             return Overloaded(f"{self._under_way} requests are under way: try again")
         return None
 
     def _start(self, link: Link, frame: Frame, message: Message, *, is_forwarded: bool) -> None:
-        assert self._nursery is not None
         self._under_way += 1
         wait_s = frame.wait_ms / 1000 if frame.wait_ms else WAIT_UNSAID_S
         deadline = self._monotonic() + wait_s
-        self._nursery.start_soon(self._serve, link, frame, message, deadline, is_forwarded)
+        self._workers.start(_Job(link, frame, message, deadline, is_forwarded))
 
-    async def _serve(
-        self, link: Link, frame: Frame, message: Message, deadline: float, is_forwarded: bool
-    ) -> None:
+    async def _serve(self, job: _Job) -> None:
         try:
-            if self._monotonic() >= deadline:
+            if self._monotonic() >= job.deadline:
                 return
             try:
-                reply = await self._carry_out(message, deadline, frame.trace_id, is_forwarded)
+                reply = await self._carry_out(
+                    job.message, job.deadline, job.frame.trace_id, job.is_forwarded
+                )
             except DynamoError as error:
                 reply = to_message(error)
-            link.reply(frame, reply, flags=self._flags(message))
+            job.link.reply(job.frame, reply, flags=self._flags(job.message))
         finally:
             self._finished()
 

@@ -20,6 +20,7 @@ from dynamo_py.cluster.view import ClusterView, Placement
 from dynamo_py.coordinator.peers import Peers
 from dynamo_py.errors import DynamoError, NodeUnavailable, StorageError
 from dynamo_py.log import get_logger
+from dynamo_py.net.awaited import AwaitedReply
 from dynamo_py.net.link import OnReply
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.replica import Replica
@@ -131,7 +132,8 @@ class Completing:
         )
         if isinstance(reply, OtherWalk):
             raise NodeUnavailable("the ring is changing")
-        assert isinstance(reply, Page), reply
+        if not isinstance(reply, Page):
+            raise NodeUnavailable(f"a page was asked for, a {type(reply).__name__} came")
         for key, record in reply.rows:
             self._replica.merge(
                 partition, key, record, hinted_for=None, on_commit=_noted_by_committer
@@ -140,19 +142,12 @@ class Completing:
 
     async def _reply(self, ask: Callable[[OnReply], None]) -> Message:
         """The reply to ``ask``, which answers by a callback; `NodeUnavailable` for an error."""
-        answered = trio.Event()
-        replies: list[Message | DynamoError] = []
-
-        def on_reply(reply: Message | DynamoError) -> None:
-            replies.append(reply)
-            answered.set()
-
-        ask(on_reply)
-        await answered.wait()
-        reply = replies[0]
-        if isinstance(reply, DynamoError):
-            raise NodeUnavailable(reply.message) from reply
-        return reply
+        reply = AwaitedReply()
+        ask(reply)
+        try:
+            return await reply.wait()
+        except DynamoError as error:
+            raise NodeUnavailable(error.message) from error
 
 
 def _noted_by_committer(error: StorageError | None) -> None:

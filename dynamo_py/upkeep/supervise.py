@@ -43,16 +43,24 @@ class Supervisor:
         state = self._loops[name] = LoopState(name)
         pause_s = PAUSE_FIRST_S
         while True:
+            failed = False
             try:
                 await loop()
-                pause_s = PAUSE_FIRST_S
-            except DynamoError as error:
+            except* DynamoError as group:  # alone, or out of a nursery of the loop's
+                failed = True
                 state.failures += 1
-                state.last_error = error.message
-                log.warning("background work failed", loop=name, reason=error.message)
-                pause_s = min(pause_s * 2, PAUSE_MAX_S)
+                state.last_error = "; ".join(_messages(group))
+                log.warning("background work failed", loop=name, reason=state.last_error)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S) if failed else PAUSE_FIRST_S
             await trio.sleep(pause_s * self._random.uniform(0.5, 1.0))
 
     def statistics(self) -> dict[str, LoopState]:
         """The state of each loop."""
         return dict(self._loops)
+
+
+def _messages(group: ExceptionGroup[DynamoError]) -> list[str]:
+    found = []
+    for error in group.exceptions:
+        found += _messages(error) if isinstance(error, ExceptionGroup) else [error.message]
+    return found

@@ -1,8 +1,9 @@
 """Every message that nodes and clients exchange, and no behaviour.
 
-Frozen and positional: a message is the array of its fields in this order. A field is only
-ever added at the end, with a default; a message is only ever added, with a new number in
-`dynamo_py.wire.codec`. Knows nothing of who sends what when.
+Frozen and positional: a message is the array of its fields in this order. A message is only
+ever added, with a new number in `dynamo_py.wire.codec`; a field is added at the end, with a
+default, under a new protocol version, since decoders refuse what they do not know. Knows
+nothing of who sends what when.
 
 Bytes named ``key`` are routing keys (bucket, NUL, key); ``record`` and ``context`` are as
 `dynamo_py.causality.codec` encodes them; ``node`` is a node's id, 16 bytes.
@@ -280,7 +281,7 @@ class TableEntry(NamedTuple):
     token: int
     term: int
     version: int
-    owner: bytes
+    owner: NodeId
 
 
 class ReplicaPut(Message, frozen=True):
@@ -346,7 +347,7 @@ class Page(Message, frozen=True):
 class MemberEntry(NamedTuple):
     """A member as committed: merged per node, the higher version wins."""
 
-    node: bytes
+    node: NodeId
     version: int
     state: str
     """``joining``, ``member``, ``leaving`` or ``removed``."""

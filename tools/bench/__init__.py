@@ -1,1 +1,1 @@
-"""Measurements against other stores, and their plots."""
+"""Measurements of the store: throughput, percentiles, CPU per operation."""

@@ -8,7 +8,7 @@ import click
 
 from dyn_cli.connection import with_store
 from dyn_cli.failures import Status
-from dyn_cli.keys import one_key
+from dyn_cli.key_options import one_key
 from dyn_cli.options import ONE_KEY_TIMEOUT_S, Command, Settings, pass_settings
 from dyn_cli.output import print_json, print_table, print_text, shown
 

@@ -1,18 +1,18 @@
-"""`get`, `put`, `delete` and `scan`: one key, or the keys of a bucket."""
+"""`get`, `put` and `delete`: one key."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dyn_cli.connection import with_store
 from dyn_cli.failures import AnswerIsNo, SeveralValues, Status
+from dyn_cli.key_options import Quorum, context_option, one_key, quorum_options, write_options
 from dyn_cli.options import ONE_KEY_TIMEOUT_S, SECONDS, Command, Settings, pass_settings
 from dyn_cli.output import note, print_bytes, print_json, print_text, shown
 
@@ -20,116 +20,9 @@ if TYPE_CHECKING:
     from dynamo_py.client.bucket import Bucket
     from dynamo_py.client.results import Fetched, Stored
 
-F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-Quorum = int | Literal["quorum", "all"]
 
 PREVIEW_BYTES = 60
-
-
-class QuorumType(click.ParamType["Quorum"]):
-    """A number from 1, ``quorum`` or ``all``."""
-
-    name = "number|quorum|all"
-
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Quorum:
-        """The quorum; fails where it is none."""
-        match value:
-            case int() | "quorum" | "all":
-                return value
-            case _ if value.isascii() and value.isdigit() and int(value) > 0:
-                return int(value)
-        raise click.BadParameter(
-            f"{value!r} is not a number from 1, quorum or all", ctx=ctx, param=param
-        )
-
-
-class ContextType(click.ParamType[bytes]):
-    """A context as `get --json` shows it."""
-
-    name = "context"
-
-    def convert(
-        self, value: str | bytes, param: click.Parameter | None, ctx: click.Context | None
-    ) -> bytes:
-        """The context's bytes; fails where it is no base64."""
-        if isinstance(value, bytes):
-            return value
-        try:
-            return _from_base64(value)
-        except ValueError:
-            self.fail("this is no context: pass on what a get or a put gave", param, ctx)
-
-
-QUORUM = QuorumType()
-CONTEXT = ContextType()
-
-
-def _from_base64(text: str) -> bytes:
-    """The bytes of standard or URL-safe base64, padded or not; raises `ValueError`."""
-    standard = text.translate(str.maketrans("-_", "+/")).rstrip("=")
-    try:
-        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
-
-
-def _checked_bucket(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if not value or "\0" in value or any("\ud800" <= each <= "\udfff" for each in value):
-        raise click.BadParameter("a bucket's name is text that is not empty", ctx, param)
-    return value
-
-
-def _checked_key(ctx: click.Context, param: click.Parameter, value: str) -> bytes:
-    """The key's bytes, whatever bytes the shell passed on."""
-    if not value:
-        raise click.BadParameter("a key is not empty", ctx, param)
-    if not ctx.params.get("key_base64"):
-        return os.fsencode(value)
-    try:
-        return _from_base64(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not base64", ctx, param) from None
-
-
-_bucket_option = click.option(
-    "--bucket",
-    default="default",
-    show_default=True,
-    callback=_checked_bucket,
-    help="The bucket of the key.",
-)
-
-
-def one_key(command: F) -> F:
-    """The key and the options that say which key is meant."""
-    # Eager, so that the key is read in the light of it.
-    command = click.option(
-        "--key-base64", is_flag=True, is_eager=True, expose_value=True, help="KEY is base64."
-    )(command)
-    command = _bucket_option(command)
-    return click.argument("key", callback=_checked_key)(command)
-
-
-def _quorum_options(**helps: str) -> Callable[[F], F]:
-    def decorate(command: F) -> F:
-        for name, text in reversed(helps.items()):
-            command = click.option(f"--{name}", type=QUORUM, help=text)(command)
-        return command
-
-    return decorate
-
-
-_write_options = _quorum_options(
-    w="How many replicas must have taken it.",
-    dw="How many of them after an fsync.",
-    pw="How many of them primaries.",
-)
-_context_option = click.option(
-    "--context", type=CONTEXT, help="What you have seen of the key, from `get --json`."
-)
 
 
 def _with_bucket(
@@ -143,7 +36,7 @@ def _with_bucket(
 
 @click.command("get", cls=Command)
 @one_key
-@_quorum_options(r="How many replicas must answer.", pr="How many of them primaries.")
+@quorum_options(r="How many replicas must answer.", pr="How many of them primaries.")
 @click.option("--sibling", type=click.IntRange(min=1), help="Of several values, this one.")
 @click.option("--from", "from_node", metavar="NODE", help="Read this node's own copy alone.")
 @pass_settings
@@ -225,8 +118,8 @@ def fetched_document(
 @one_key
 @click.argument("value", required=False)
 @click.option("--file", "file", type=click.File("rb"), help="Read the value from a file.")
-@_context_option
-@_write_options
+@context_option
+@write_options
 @click.option("--if-absent", is_flag=True, help="Refuse where there is a value; best effort.")
 @click.option("--ttl", type=SECONDS, help="Let the value expire after this many seconds.")
 @pass_settings
@@ -280,8 +173,8 @@ def _value_to_put(value: str | None, file: Any) -> bytes:
 
 @click.command("delete", cls=Command)
 @one_key
-@_context_option
-@_write_options
+@context_option
+@write_options
 @pass_settings
 def delete(
     settings: Settings,
@@ -338,41 +231,3 @@ def stored_document(done: Stored) -> dict[str, object]:
 def context_text(result: Fetched | Stored) -> str:
     """A context as people pass it on: base64, safe in a shell and in an address."""
     return base64.urlsafe_b64encode(result.context.to_bytes()).decode()
-
-
-@click.command("scan", cls=Command)
-@_bucket_option
-@click.option("--prefix", default="", help="Only keys that begin with this.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most this many keys.")
-@click.option("--cursor", help="Go on where an earlier scan stopped.")
-@pass_settings
-def scan(
-    settings: Settings, bucket: str, prefix: str, limit: int | None, cursor: str | None
-) -> Status:
-    """List the keys of a bucket, in no order, a line each.
-
-    Where --limit ends it, stderr says the cursor to go on with; with --json each document has
-    the cursor that leads on from its key.
-    """
-
-    async def list_keys(store: Any) -> None:
-        keys = store.bucket(bucket).scan(
-            prefix=os.fsencode(prefix),
-            cursor=cursor,
-            timeout=settings.timeout_s or ONE_KEY_TIMEOUT_S,
-        )
-        count = 0
-        async for key in keys:
-            raw = key if isinstance(key, bytes) else key.encode()
-            if settings.is_json:
-                print_json({"bucket": bucket, "key": shown(raw), "cursor": keys.cursor})
-            else:
-                print_bytes(raw + b"\n")
-            count += 1
-            if count == limit:
-                break
-        if count == limit and keys.cursor is not None and not settings.is_json:
-            note(f"there may be more: --cursor {keys.cursor}")
-
-    with_store(settings, list_keys, timeout_s=settings.timeout_s)
-    return Status.DONE

@@ -17,10 +17,11 @@ from dyn_cli.cluster import cluster_commands
 from dyn_cli.dev.commands import dev_commands
 from dyn_cli.explain import explain
 from dyn_cli.failures import Status, document_of, message_of, status_of
-from dyn_cli.keys import delete, get, put, scan
+from dyn_cli.keys import delete, get, put
 from dyn_cli.node_run import node_commands
 from dyn_cli.options import Group
 from dyn_cli.output import PROGRAM, close_output, note, print_json
+from dyn_cli.scan import scan
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["--help", "-h"]})
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         return int(status or Status.DONE)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Status.OUR_BUG
-    except BaseException as error:
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
         cause = _alone(error)
         _report(cause, is_json=_wants_json(arguments))
         return status_of(cause)

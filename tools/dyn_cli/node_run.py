@@ -60,10 +60,10 @@ def run(settings: Settings, /, config_file: Path | None, **given: Any) -> Status
     """Run one node in the foreground. SIGTERM lets it finish what is under way."""
     del settings
     config = config_of(config_file, given)
-    from dynamo_py import node
+    from dynamo_py import process
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
-    node.run(config)
+    process.run(config)
     return Status.DONE
 
 

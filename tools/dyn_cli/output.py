@@ -17,8 +17,8 @@ import click
 from dyn_cli.failures import OutputClosed
 
 PROGRAM = "dyn-cli"
-PIPE_WIDTH = 10_000
-"""How wide a table may be that no terminal shows: programs that cut columns want no wrapping."""
+TABLE_WIDTH_MAX = 10_000
+"""Wider than any table: on a narrow terminal a line goes on in the next, and nothing is cut."""
 
 
 def print_json(document: object) -> None:
@@ -51,7 +51,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console = Console(width=TABLE_WIDTH_MAX)
     with console.capture() as captured:
         console.print(table)
     print_text("\n".join(line.rstrip() for line in captured.get().splitlines()))

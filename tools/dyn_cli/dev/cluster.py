@@ -101,8 +101,8 @@ class DevCluster:
             for number in stopped:
                 if self.state(number) is ProcessState.STOPPED:
                     self._launch(number)
-            everybody = [node.number for node in self.nodes]
-            await self._wait(everybody, self._why_not_ready_up_to(len(everybody)))
+            await self._wait([node.number for node in self.nodes], self._why_not_ready)
+            self._save(msgspec.structs.replace(self._entry, is_founded=True))
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self._end(stopped)
@@ -127,15 +127,14 @@ class DevCluster:
             self.directory.path.rmdir()
 
     async def _found(self) -> None:
-        """Node 1 founds the cluster, then the others join it, one after the other.
+        """Start node 1, which founds the cluster.
 
-        A node is let in only while all members answer, so each waits for the one before it.
+        The others are started only once it answers: were its port somebody else's, they would
+        join a cluster that is not this one.
         """
-        for node in self.nodes:
-            if self.state(node.number) is ProcessState.STOPPED:
-                self._launch(node.number)
-            await self._wait([1], self._why_not_ready_up_to(node.number))
-        self._save(msgspec.structs.replace(self._entry, is_founded=True))
+        if self.state(1) is ProcessState.STOPPED:
+            self._launch(1)
+        await self._wait([1], self._why_not_answering)
 
     async def _end(self, numbers: Iterable[int]) -> None:
         processes = [p for number in numbers if (p := self.node(number).process) is not None]
@@ -224,16 +223,12 @@ class DevCluster:
         self._entry = entry
         self.directory.save(entry)
 
-    def _why_not_ready_up_to(self, last: int) -> WhyNot:
+    async def _why_not_ready(self, node: NodeEntry) -> str | None:
         # Loaded here: what only looks at processes needs nothing of the store.
         from dyn_cli.dev.readiness import ask_status, why_not_ready
 
-        async def why_not(node: NodeEntry) -> str | None:
-            status = await ask_status(node.client)
-            ids = {each.name: self.directory.id_of(each) for each in self.nodes[:last]}
-            return why_not_ready(status, ids)
-
-        return why_not
+        ids = {each.name: self.directory.id_of(each) for each in self.nodes}
+        return why_not_ready(await ask_status(node.client), ids)
 
     async def _why_not_answering(self, node: NodeEntry) -> str | None:
         from dyn_cli.dev.readiness import ask_status, why_not_answering

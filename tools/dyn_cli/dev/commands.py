@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from dyn_cli.failures import Refused, Status
 from dyn_cli.options import Group, Settings, pass_settings
-from dyn_cli.output import note, print_json, print_table, print_text
+from dyn_cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from dyn_cli.dev.cluster import DevCluster
@@ -26,7 +25,6 @@ NODES_MAX = 50
 BASE_PORT = 7700
 PARTITIONS = 64
 REPLICAS = 3
-WATCH_S = 0.3
 FOLLOW_S = 0.2
 
 _directory_option = click.option(
@@ -76,22 +74,21 @@ def up(
     Stays in the foreground, and Ctrl-C stops the nodes, unless --detach. It is ready when a
     quorum put would succeed. Data is kept: `dev down --purge` removes it.
     """
-    import trio
-
     from dyn_cli.dev.founding import open_or_make
+    from dyn_cli.dev.staying import up_and_stay
 
     cluster = open_or_make(
         directory, nodes=nodes, base_port=base_port, partitions=partitions, replicas=replicas
     )
-    with cluster.directory.locked():
-        was_up = all(_state(cluster, node).value == "running" for node in cluster.nodes)
-        trio.run(cluster.up)
-    _show_up(settings, cluster, was_up=was_up)
-    if detach or was_up:
-        return Status.DONE
-    if not settings.is_json:
-        print_text("Ctrl-C stops the nodes.")
-    return trio.run(_stay, cluster)
+    was_up = all(_state(cluster, node).value == "running" for node in cluster.nodes)
+    stays = not (detach or was_up)
+
+    def show_ready() -> None:
+        _show_up(settings, cluster, was_up=was_up)
+        if stays and not settings.is_json:
+            print_text("Ctrl-C stops the nodes.")
+
+    return up_and_stay(cluster, on_ready=show_ready, stays=stays)
 
 
 def _show_up(settings: Settings, cluster: DevCluster, *, was_up: bool) -> None:
@@ -101,50 +98,6 @@ def _show_up(settings: Settings, cluster: DevCluster, *, was_up: bool) -> None:
     print_text("the cluster is up already" if was_up else "the cluster is ready")
     _print_nodes(cluster)
     print_text(f"export DYN_NODES={','.join(cluster.addresses)}")
-
-
-async def _stay(cluster: DevCluster) -> Status:
-    """Until Ctrl-C or SIGTERM, which stop the nodes, or until others have stopped them all."""
-    import trio
-
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        received: list[int] = []
-        async with trio.open_nursery() as nursery:
-
-            async def wait_signal() -> None:
-                async for each in signals:
-                    received.append(each)
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(wait_signal)
-            await _watch(cluster.directory.path)
-            nursery.cancel_scope.cancel()
-        if received:
-            note("stopping the nodes")
-            await type(cluster).open(cluster.directory.path).down()
-    return Status.INTERRUPTED if signal.SIGINT in received else Status.DONE
-
-
-async def _watch(path: Path) -> None:
-    """Say when a node's process starts or ends, until all have ended."""
-    import trio
-
-    from dyn_cli.dev.cluster import DevCluster
-
-    last: dict[str, str] = {}
-    while True:
-        try:
-            cluster = DevCluster.open(path)
-        except Refused:
-            return  # Taken down and purged.
-        now = {node.name: _state(cluster, node).value for node in cluster.nodes}
-        for name, state in now.items():
-            if last.get(name, state) != state:
-                note(f"{name} is {state}")
-        if set(now.values()) == {"stopped"}:
-            return
-        last = now
-        await trio.sleep(WATCH_S)
 
 
 @dev_commands.command("down")

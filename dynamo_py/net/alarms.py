@@ -1,0 +1,102 @@
+"""Alarms: plain calls at about a time, for many short waits of which hardly one is waited out.
+
+A trio cancel scope for each request costs as much as the request's own work. Here a wait
+costs one push onto a heap, and one task looks every `TICK_S` for what is due, while there is
+anything at all. Knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+
+import trio
+
+from dynamo_py.net.signal import Latch, Signal
+
+TICK_S = 0.01
+"""How late an alarm may be."""
+
+
+class Alarm:
+    """One alarm that was set."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        """It is not needed any more."""
+        self.call = None
+
+
+class Alarms:
+    """All alarms of one node. They go off while `run` runs."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._heap: list[tuple[float, int, Alarm]] = []
+        self._number = 0
+        self._armed = Signal()
+
+    def set(self, delay_s: float, call: Callable[[], None]) -> Alarm:
+        """Have ``call`` called, once, ``delay_s`` from now or up to a tick later."""
+        alarm = Alarm(call)
+        self._number += 1  # Of two for one moment the one that was set first goes first.
+        heapq.heappush(self._heap, (self._monotonic() + delay_s, self._number, alarm))
+        if len(self._heap) == 1:
+            self._armed.set()
+        return alarm
+
+    async def run(self) -> None:
+        """Let alarms go off until cancelled."""
+        while True:
+            if not self._heap:
+                await self._armed.wait()
+            await trio.sleep(TICK_S)
+            self._go_off(self._monotonic())
+
+    def _go_off(self, now: float) -> None:
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            call = heapq.heappop(heap)[2].call
+            if call is not None:
+                call()
+
+    async def wait(self, decided: Latch, steps: Sequence[tuple[float, Callable[[], None]]]) -> None:
+        """Wait until ``decided`` is set, and meanwhile take each step when its time has come.
+
+        ``steps`` are pairs of seconds from now, rising, and what to do then; the last one must
+        see to it that ``decided`` is set.
+        """
+        if decided.is_set:
+            return
+        taking = _Taking(self, steps)
+        try:
+            await decided.wait()
+        finally:
+            taking.alarm.cancel()
+
+    def statistics(self) -> dict[str, int]:
+        """How many alarms are kept, cancelled ones included until their time."""
+        return {"alarms": len(self._heap)}
+
+
+class _Taking:
+    """Takes one step after the other."""
+
+    __slots__ = ("_alarms", "_next", "_steps", "alarm")
+
+    def __init__(self, alarms: Alarms, steps: Sequence[tuple[float, Callable[[], None]]]) -> None:
+        self._alarms = alarms
+        self._steps = steps
+        self._next = 0
+        self.alarm = alarms.set(steps[0][0], self._take)
+
+    def _take(self) -> None:
+        after_s, action = self._steps[self._next]
+        self._next += 1
+        if self._next < len(self._steps):
+            self.alarm = self._alarms.set(self._steps[self._next][0] - after_s, self._take)
+        action()

@@ -1,0 +1,120 @@
+"""Which node a client asks: primaries first, those that failed or are down last."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynamo_py.client.routing import AVOID_S, Router, Routing
+from dynamo_py.errors import ProtocolError
+from dynamo_py.wire.messages import Ring, RingNode
+from ring import PreferenceLists
+from ring import Ring as Placed
+
+IDS = [bytes([number]) * 16 for number in range(1, 6)]
+
+
+def told(
+    *, nodes: int = 4, partitions: int = 8, down: tuple[int, ...] = (), hidden: tuple[int, ...] = ()
+) -> Ring:
+    """A ring of nodes that own tokens in turn; the hidden ones let no client connect."""
+    listed = [
+        RingNode(
+            IDS[i],
+            f"n{i}",
+            "" if i in hidden else f"127.0.0.1:{7700 + i}",
+            "",
+            "down" if i in down else "up",
+        )
+        for i in range(nodes)
+    ]
+    return Ring("dynamo", b"c" * 16, 3, 5, listed, [t % nodes for t in range(partitions)])
+
+
+def address(i: int) -> str:
+    return f"127.0.0.1:{7700 + i}"
+
+
+def test_the_order_is_that_of_the_preference_list():
+    ring = told()
+    lists = PreferenceLists(Placed(tuple(IDS[i] for i in ring.owners), 3))
+    for partition in range(8):
+        expected = [address(IDS.index(node)) for node in lists.of_partition(partition).nodes]
+        assert Routing(ring).order(partition) == expected
+        assert sorted(expected) == Routing(ring).addresses
+
+
+def test_nodes_that_are_down_are_asked_last():
+    assert Routing(told(down=(0, 1))).order(0) == [address(i) for i in (2, 3, 0, 1)]
+
+
+def test_nodes_without_an_address_for_clients_are_left_out():
+    routing = Routing(told(hidden=(1,)))
+    assert routing.order(0) == [address(i) for i in (0, 2, 3)]
+    assert routing.addresses == [address(i) for i in (0, 2, 3)]
+
+
+def test_tokens_of_owners_that_are_not_listed_are_passed_over():
+    ring = told()
+    routing = Routing(
+        Ring(ring.cluster, ring.cluster_id, 3, 5, ring.nodes, [-1, 99, 0, 1, 2, 3, 0, 1])
+    )
+    assert routing.order(0)[:2] == [address(0), address(1)]
+    assert set(routing.order(0)) == {address(i) for i in range(4)}
+
+
+@pytest.mark.parametrize(("owners", "replicas"), [([], 3), ([0, 1, 2], 3), ([0], 0)])
+def test_a_ring_that_cannot_be_is_a_protocol_error(owners, replicas):
+    ring = told()
+    with pytest.raises(ProtocolError):
+        Routing(Ring("dynamo", ring.cluster_id, replicas, 5, ring.nodes, owners))
+
+
+@given(st.binary(min_size=1, max_size=30))
+def test_a_keys_partition_is_within_the_ring(key):
+    assert 0 <= Routing(told()).partition_of(key) < 8
+
+
+def test_without_a_ring_the_given_addresses_are_asked_in_turn():
+    router = Router(("a:1", "b:1", "c:1"))
+    orders = [router.order(None, 0.0) for _ in range(3)]
+    assert {order[0] for order in orders} == {"a:1", "b:1", "c:1"}
+    assert all(sorted(order) == ["a:1", "b:1", "c:1"] for order in orders)
+    assert router.order(7, 0.0)  # A partition says nothing yet.
+    assert (router.digest, router.routing) == (0, None)
+
+
+def test_with_a_ring_its_addresses_are_known_beside_those_given():
+    router = Router(("a:1", address(0)))
+    router.learn(told())
+    assert router.addresses == [address(i) for i in range(4)] + ["a:1"]
+    assert router.digest == 5
+    assert set(router.order(None, 0.0)) == set(router.addresses)
+    assert router.order(2, 0.0) == [address(i) for i in (2, 3, 0, 1)]
+
+
+def test_an_address_that_failed_is_asked_last_for_a_while():
+    router = Router(("a:1",))
+    router.learn(told())
+    router.failed(address(0), 100.0)
+    assert router.order(0, 100.0) == [address(i) for i in (1, 2, 3, 0)]
+    assert router.order(0, 100.0 + AVOID_S) == [address(i) for i in (0, 1, 2, 3)]
+    router.failed(address(0), 100.0)
+    router.answered(address(0))
+    assert router.order(0, 100.0) == [address(i) for i in (0, 1, 2, 3)]
+
+
+@given(st.lists(st.integers(0, 3), max_size=6))
+def test_whoever_has_failed_every_address_is_asked_once(failed):
+    router = Router(("a:1",))
+    router.learn(told(down=(2,)))
+    for i in failed:
+        router.failed(address(i), 0.0)
+    assert sorted(router.order(3, 0.0)) == [address(i) for i in range(4)]
+
+
+def test_where_no_node_of_the_ring_lets_clients_in_the_given_ones_are_asked():
+    router = Router(("a:1",))
+    router.learn(told(hidden=(0, 1, 2, 3)))
+    assert router.order(0, 0.0) == ["a:1"]

@@ -1,0 +1,161 @@
+"""Letting a node in: what a member checks, and how a joiner asks."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trio
+
+from dynamo_py.cluster.joining import EMPTY_S, admit, ask_to_join
+from dynamo_py.cluster.members import MEMBER, REMOVED
+from dynamo_py.cluster.state import ClusterState, founding_table
+from dynamo_py.errors import DynamoError, NodeUnavailable, Overloaded, ProtocolError, WrongState
+from dynamo_py.wire.messages import AskEmpty, Done, Emptiness, Join, MemberEntry, Message
+
+A, B, C = (letter * 16 for letter in (b"a", b"b", b"c"))
+FOUNDER = MemberEntry(A, 1, MEMBER, "n1", 1, "")
+MEMBER_B = MemberEntry(B, 1, MEMBER, "n2", 1, "")
+JOIN = Join(C, "n3", "z", 2, "host:3")
+GONE = NodeUnavailable("no connection", outcome="not_applied")
+
+
+class ScriptedLinks:
+    """Answers by address, one after the other; the last one for ever."""
+
+    def __init__(self, **answers: Message | DynamoError) -> None:
+        self.answers = {address: [answer] for address, answer in answers.items()}
+        self.asked: list[tuple[str, Message]] = []
+
+    async def wait_connected(self, address: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def ask(self, address: str, message: Message, *, wait_s: float) -> Message:
+        self.asked.append((address, message))
+        await trio.sleep(0.01)
+        answers = self.answers[address]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, DynamoError):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def state(store) -> ClusterState:
+    told = founding_table(
+        cluster="c", cluster_id=b"i" * 16, partitions=4, replicas=3, founder=FOUNDER
+    )
+    return ClusterState(store, told)
+
+
+async def let_in(state, links=None, *, join=JOIN, is_empty=True, addresses=None):
+    """Ask the founder, whose view has the members of ``state``."""
+    known = {B: "b"} if addresses is None else addresses
+    view = SimpleNamespace(
+        me=A,
+        cluster="c",
+        nodes=[entry.node for entry in state.members.present],
+        address_of=lambda node: known.get(node, ""),
+        name_of=lambda node: state.members.get(node).name,
+    )
+    return await admit(state, lambda: cast(Any, view), cast(Any, links), join, is_empty=is_empty)
+
+
+async def test_a_new_node_becomes_a_member_and_is_given_the_state(state):
+    table = await let_in(state)
+    assert MemberEntry(C, 1, MEMBER, "n3", 2, "z") in table.members
+    assert table == state.message()
+
+
+async def test_a_member_that_asks_again_is_given_the_state_even_where_there_is_data(state):
+    await let_in(state)
+    assert await let_in(state, is_empty=False) == state.message()
+
+
+async def test_a_name_that_is_taken_is_refused(state):
+    join = Join(C, "n1", "", 1, "host:3")
+    with pytest.raises(WrongState, match="a node of the name 'n1' already"):
+        await let_in(state, join=join)
+
+
+async def test_a_node_is_not_let_in_where_there_is_data_here(state):
+    with pytest.raises(WrongState, match="holds data already"):
+        await let_in(state, is_empty=False)
+    assert state.members.get(C) is None
+
+
+async def test_a_node_is_not_let_in_where_another_member_has_data(state):
+    state.merge([], [MEMBER_B])
+    links = ScriptedLinks(b=Emptiness(False))
+    with pytest.raises(WrongState, match="holds data already"):
+        await let_in(state, links)
+    assert links.asked == [("b", AskEmpty())]
+
+
+async def test_a_node_is_let_in_where_all_members_are_empty(state):
+    state.merge([], [MEMBER_B])
+    assert state.message() != await let_in(state, ScriptedLinks(b=Emptiness(True)))
+
+
+async def test_a_member_that_does_not_answer_refuses_the_join_after_a_while(state, autojump_clock):
+    state.merge([], [MEMBER_B])
+    began = trio.current_time()
+    with pytest.raises(WrongState, match="n2 cannot say whether it is empty \\(no connection"):
+        await let_in(state, ScriptedLinks(b=GONE))
+    assert trio.current_time() - began == pytest.approx(EMPTY_S, abs=0.1)
+
+
+async def test_a_member_that_was_admitted_just_now_is_given_time_to_answer(state, autojump_clock):
+    state.merge([], [MEMBER_B])
+    links = ScriptedLinks(b=GONE)
+    links.answers["b"] = [GONE, GONE, Emptiness(True)]
+    await let_in(state, links)
+    assert state.members.get(C) is not None
+
+
+async def test_a_member_whose_address_is_not_heard_of_is_waited_for(state, autojump_clock):
+    state.merge([], [MEMBER_B])
+    addresses: dict[bytes, str] = {}
+
+    async def hear() -> None:
+        await trio.sleep(1)
+        addresses[B] = "b"
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear)
+        await let_in(state, ScriptedLinks(b=Emptiness(True)), addresses=addresses)
+
+
+async def test_a_removed_member_comes_back_in_a_newer_version(state):
+    state.merge([], [MemberEntry(C, 4, REMOVED, "n3", 1, "")])
+    await let_in(state)
+    found = state.members.get(C)
+    assert found is not None
+    assert (found.version, found.state) == (5, MEMBER)
+
+
+# --- the joiner's side --------------------------------------------------------------------------
+
+
+async def test_a_joiner_goes_on_until_a_seed_answers(state, autojump_clock):
+    links = ScriptedLinks(one=GONE, two=GONE)
+    links.answers["two"] = [GONE, Overloaded("starting"), state.message()]
+    waited: list[DynamoError] = []
+    table = await ask_to_join(cast(Any, links), ("one", "two"), JOIN, on_wait=waited.append)
+    assert table == state.message()
+    assert len(waited) == 5
+    assert {message for _, message in links.asked} == {JOIN}
+
+
+async def test_a_joiner_that_is_refused_is_told_at_once(autojump_clock):
+    links = ScriptedLinks(one=WrongState("holds data already"))
+    with pytest.raises(WrongState, match="holds data"):
+        await ask_to_join(cast(Any, links), ("one",), JOIN, on_wait=lambda error: None)
+    assert len(links.asked) == 1
+
+
+async def test_a_seed_that_answers_something_else_is_an_error_and_no_bug(autojump_clock):
+    links = ScriptedLinks(one=Done())
+    with pytest.raises(ProtocolError):
+        await ask_to_join(cast(Any, links), ("one",), JOIN, on_wait=lambda error: None)

@@ -1,0 +1,212 @@
+"""Members find each other and come to one state, however much of what is told is lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import trio
+
+from dynamo_py.cluster.members import MEMBER
+from dynamo_py.cluster.membership import Addresses, Membership
+from dynamo_py.cluster.state import ClusterState, founding_table
+from dynamo_py.cluster.view import DOWN, UP
+from dynamo_py.environment import Clock, Environment
+from dynamo_py.errors import NodeUnavailable
+from dynamo_py.wire.messages import GetTable, Gossip, MemberEntry, Message, Table, TableEntry
+
+Q = 8
+WAIT_S = 60
+
+
+def node(k: int) -> bytes:
+    return bytes([k + 1]) * 16
+
+
+class VirtualClock:
+    monotonic = staticmethod(trio.current_time)
+
+    def wall_ms(self) -> int:
+        return int(trio.current_time() * 1000)
+
+
+class Network:
+    """Links between memberships in one process. It may lose tables, and refuse requests."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, Membership] = {}
+        self.loses_tables = False
+        self.refusals_left = 0
+        self.asked = 0
+
+    def tell(self, address: str, message: Message) -> None:
+        target = self.members.get(address)
+        if target is None:
+            return
+        match message:
+            case Gossip():
+                target.receive(message.payload)
+            case Table() if not self.loses_tables:
+                target.receive_table(message)
+
+    async def ask(self, address: str, message: Message, *, wait_s: float) -> Message:
+        assert isinstance(message, GetTable)
+        self.asked += 1
+        await trio.sleep(0.001)
+        if self.refusals_left or address not in self.members:
+            self.refusals_left -= 1
+            raise NodeUnavailable("no connection", outcome="not_applied")
+        return self.members[address].state.message()
+
+    def hurry(self, address: str) -> None:
+        pass
+
+
+class Town:
+    """Memberships of one cluster. All know the same members, and talk over one network."""
+
+    def __init__(self, nursery: trio.Nursery, make_store: Callable[[], Any]) -> None:
+        self._nursery = nursery
+        self._make_store = make_store
+        self.network = Network()
+        self.scopes: dict[str, trio.CancelScope] = {}
+
+    def start(self, k: int, *, count: int = 2) -> Membership:
+        entries = [MemberEntry(node(i), 1, MEMBER, f"n{i}", 1, "") for i in range(count)]
+        told = founding_table(
+            cluster="c", cluster_id=b"c" * 16, partitions=Q, replicas=3, founder=entries[0]
+        )
+        state = ClusterState(self._make_store(), told)
+        state.merge((), entries)
+        environment = Environment(
+            cast(Clock, VirtualClock()), random.Random(k), cast(Any, None), cast(Any, None)
+        )
+        membership = Membership(
+            state,
+            environment,
+            cast(Any, self.network),
+            me=node(k),
+            name=f"n{k}",
+            addresses=Addresses(f"host:{k}", f"client:{k}", ""),
+            seeds=() if k == 0 else ("host:0",),
+        )
+        self.network.members[f"host:{k}"] = membership
+        self.scopes[f"n{k}"] = trio.CancelScope()
+        self._nursery.start_soon(self._run, membership, self.scopes[f"n{k}"])
+        return membership
+
+    async def _run(self, membership: Membership, scope: trio.CancelScope) -> None:
+        with scope:
+            await membership.run()
+
+    def crash(self, k: int) -> None:
+        """Nothing comes from it any more, and nothing gets there."""
+        del self.network.members[f"host:{k}"]
+        self.scopes[f"n{k}"].cancel()
+
+
+@pytest.fixture
+async def town(nursery, store, autojump_clock) -> Town:
+    return Town(nursery, type(store))
+
+
+async def wait_for(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(WAIT_S):
+        while True:
+            if condition():
+                return
+            await trio.sleep(0.01)
+
+
+def agree(*members: Membership) -> bool:
+    return len({m.state.digest() for m in members}) == 1 and all(m.is_converged for m in members)
+
+
+async def test_members_find_each_other_and_know_their_addresses(town, autojump_clock):
+    one, other = town.start(0), town.start(1)
+    await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2)
+    await wait_for(lambda: one.view.nodes[node(1)].client_address == "client:1")
+    assert one.view.address_of(node(1)) == "host:1"
+    assert agree(one, other)
+
+
+async def test_what_one_member_decides_is_known_to_all_at_once(town, autojump_clock):
+    members = [town.start(k, count=4) for k in range(4)]
+    await wait_for(lambda: all(len(m.view.up) == 4 for m in members))
+    began = trio.current_time()
+    await members[2].state.decide([TableEntry(0, 0, 2, node(3))])
+    await wait_for(lambda: len({m.state.digest() for m in members}) == 1)
+    assert trio.current_time() - began < 0.1
+    await wait_for(lambda: agree(*members))
+    assert {m.view.table.owners[0] for m in members} == {node(3)}
+
+
+@pytest.mark.parametrize("who_decides", [0, 1])
+async def test_a_state_that_could_not_be_fetched_is_fetched_again(
+    town, autojump_clock, who_decides
+):
+    members = one, other = town.start(0), town.start(1)
+    await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2)
+    town.network.loses_tables = True
+    town.network.refusals_left = 5
+    await members[who_decides].state.decide([TableEntry(0, 0, 2, node(1))])
+    await wait_for(lambda: agree(one, other))
+
+
+async def test_two_that_each_know_something_new_both_learn_it(town, autojump_clock):
+    one, other = town.start(0), town.start(1)
+    await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2)
+    town.network.loses_tables = True
+    await one.state.decide([TableEntry(0, 0, 2, node(1))])
+    await other.state.decide([TableEntry(1, 0, 2, node(1))])
+    await wait_for(lambda: agree(one, other))
+    assert one.view.table.owners[:2] == (node(1), node(1))
+
+
+async def test_members_that_agree_ask_each_other_nothing(town, autojump_clock):
+    one, other = town.start(0), town.start(1)
+    await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2 and agree(one, other))
+    town.network.asked = 0
+    await trio.sleep(60)
+    assert town.network.asked == 0
+
+
+async def test_a_death_is_seen_within_5_s_and_moves_no_token(town, autojump_clock):
+    members = [town.start(k, count=3) for k in range(3)]
+    await wait_for(lambda: all(len(m.view.up) == 3 for m in members))
+    table = members[0].view.table
+    town.crash(2)
+    began = trio.current_time()
+    await wait_for(lambda: all(not m.view.is_up(node(2)) for m in members[:2]))
+    assert trio.current_time() - began < 5
+    assert members[0].view.nodes[node(2)].state == DOWN
+    assert members[0].view.table is table
+    town.start(2, count=3)
+    began = trio.current_time()
+    await wait_for(lambda: all(m.view.nodes[node(2)].state == UP for m in members[:2]))
+    assert trio.current_time() - began < 5
+
+
+async def test_a_table_of_another_cluster_is_left_out(town, autojump_clock):
+    one = town.start(0)
+    stranger = MemberEntry(node(7), 1, MEMBER, "stranger", 1, "")
+    table = founding_table(
+        cluster="c", cluster_id=b"x" * 16, partitions=Q, replicas=3, founder=stranger
+    )
+    one.receive_table(table)
+    assert one.state.members.get(node(7)) is None
+
+
+async def test_observers_see_each_view_and_the_placement_is_told_after_it(town, autojump_clock):
+    one = town.start(0)
+    views: list[Any] = []
+    placements: list[Any] = []
+    one.observe(views.append)
+    one.on_placement = lambda before: placements.append((before, one.view.placement))
+    before = one.state.placement
+    assert views == [one.view]
+    await one.state.decide([TableEntry(0, 0, 2, node(1))])
+    assert views[-1] is one.view
+    assert placements == [(before, one.state.placement)]

@@ -1,0 +1,140 @@
+"""Frames from peers find their way: to the replica, to membership, or onward."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dynamo_py.errors import NodeUnavailable, ProtocolError
+from dynamo_py.server.peer_requests import PeerRequests
+from dynamo_py.wire.codec import encode_body
+from dynamo_py.wire.frames import Frame
+from dynamo_py.wire.messages import (
+    AskEmpty,
+    Done,
+    Emptiness,
+    Failure,
+    Get,
+    GetNodeFacts,
+    GetPage,
+    GetTable,
+    Gossip,
+    Join,
+    NodeFacts,
+    Put,
+    Quorum,
+    ReplicaGet,
+    ReplicaPut,
+    Table,
+)
+
+NODE = b"n" * 16
+TABLE = Table("c", b"c" * 16, 1, 1, [], [])
+FACTS = NodeFacts("n1", 1, "t", "m", 1, 2, 3, 4, 5)
+
+
+def frame_of(kind: int, body: bytes) -> Frame:
+    """A frame as it comes from a peer."""
+    return Frame(kind, 0, request_id=1, wait_ms=1000, trace_id=0, timestamp=0, body=body)
+
+
+class Room:
+    """`PeerRequests`, with all around it."""
+
+    def __init__(self) -> None:
+        self.replies: list[object] = []
+        self.replica: list[object] = []
+        self.answer: object = Done()
+        self.gossip: list[bytes] = []
+        self.tables: list[Table] = []
+        self.joins: list[Join] = []
+        self.forwarded: list[object] = []
+        membership = SimpleNamespace(
+            receive=self.gossip.append,
+            receive_table=self.tables.append,
+            state=SimpleNamespace(message=lambda: TABLE),
+        )
+        self.requests = PeerRequests(
+            cast(Any, SimpleNamespace(answer=self._answer)),
+            cast(Any, membership),
+            is_empty=lambda: True,
+            facts=lambda: FACTS,
+            admit=lambda link, frame, join: self.joins.append(join),
+            forwarded=lambda link, frame, message: self.forwarded.append(message),
+        )
+
+    def _answer(self, message, reply) -> None:
+        self.replica.append(message)
+        reply(self.answer)
+
+    def reply(self, frame, message) -> None:
+        self.replies.append(message)
+
+    def send(self, message) -> None:
+        kind, body = encode_body(message)
+        self.requests.handle(cast(Any, self), frame_of(kind, body))
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ReplicaPut(0, b"b\0k", 0, b""),
+        ReplicaGet(0, b"b\0k", 0),
+        GetPage(0, 0, b"", b"", 1, True),
+    ],
+)
+def test_the_replicas_answer_is_the_reply(room, message):
+    room.send(message)
+    assert room.replica == [message]
+    assert room.replies == [Done()]
+
+
+def test_the_replicas_error_is_a_reply_too(room):
+    room.answer = NodeUnavailable("gone")
+    room.send(ReplicaGet(0, b"b\0k", 0))
+    (reply,) = room.replies
+    assert isinstance(reply, Failure)
+    assert reply.kind == "NodeUnavailable"
+
+
+def test_gossip_is_handed_over_and_not_answered(room):
+    room.send(Gossip(b"rumour"))
+    assert room.gossip == [b"rumour"]
+    assert room.replies == []
+
+
+def test_a_table_that_is_told_is_taken_in_and_one_that_is_asked_for_given(room):
+    room.send(TABLE)
+    room.send(GetTable())
+    assert room.tables == [TABLE]
+    assert room.replies == [Done(), TABLE]
+
+
+def test_a_node_says_whether_it_is_empty_and_what_it_holds(room):
+    room.send(AskEmpty())
+    room.send(GetNodeFacts())
+    assert room.replies == [Emptiness(True), FACTS]
+
+
+def test_a_join_and_a_forwarded_request_are_handed_over(room):
+    join = Join(NODE, "n2", "", 1, "host:1")
+    put = Put(b"b\0k", b"v", b"", bytes(16), 0, Quorum(), 0)
+    get = Get(b"b\0k", Quorum(), 0)
+    for message in (join, put, get):
+        room.send(message)
+    assert room.joins == [join]
+    assert room.forwarded == [put, get]
+    assert room.replies == []
+
+
+def test_a_body_that_is_no_message_ends_the_link(room):
+    kind, _ = encode_body(AskEmpty())
+    with pytest.raises(ProtocolError):
+        room.requests.handle(cast(Any, room), frame_of(kind, b"garbage"))

@@ -1,0 +1,205 @@
+"""What other nodes ask of this one's replica: answered once, by one idea of the primaries."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from dynamo_py.causality import (
+    Dot,
+    HybridClock,
+    Minter,
+    Record,
+    Sibling,
+    decode_record,
+    encode_record,
+    vector_of,
+)
+from dynamo_py.cluster.members import MemberMap
+from dynamo_py.cluster.ownership import OwnershipTable
+from dynamo_py.cluster.view import ClusterView, Placement
+from dynamo_py.errors import Damaged, DiskFull, InvalidRequest, ProtocolError, StorageError
+from dynamo_py.replica.completeness import Completeness
+from dynamo_py.replica.replica import OnCommit, Replica
+from dynamo_py.server.replica_requests import ANY_WALK, ReplicaRequests
+from dynamo_py.storage.engine import Change, Scanned, Space
+from dynamo_py.storage.memory import MemoryEngine
+from dynamo_py.wire.messages import (
+    Done,
+    GetPage,
+    OtherWalk,
+    Page,
+    ReplicaAck,
+    ReplicaGet,
+    ReplicaPut,
+    ReplicaRecord,
+    TableEntry,
+)
+from ring import Ring
+
+ME, OTHER = b"m" * 16, b"o" * 16
+KEY = b"b\0k"
+DOT = Dot(1, 1, 1)
+RECORD = encode_record(Record(vector_of([DOT]), (Sibling(DOT, b"v", 0, bytes(16)),)))
+NEWER = 77
+"""The walk of a coordinator that knows another table."""
+
+
+class Store:
+    """A memory engine that is told when to commit."""
+
+    def __init__(self) -> None:
+        self.engine = MemoryEngine()
+        self.is_damaged = False
+        self.refusal: StorageError | None = None
+        self.waiting: list[OnCommit] = []
+
+    def scan(self, space: Space, partition: int, start: bytes, limit: int) -> Scanned:
+        return self.engine.scan(space, partition, start, limit)
+
+    def is_empty(self, space: Space) -> bool:
+        return self.engine.is_empty(space)
+
+    def get(self, space: Space, partition: int, key: bytes) -> bytes | None:
+        if self.is_damaged and space is Space.RECORDS:
+            raise Damaged("a row fails its checksum")
+        return self.engine.get(space, partition, key)
+
+    def submit(
+        self, changes: Sequence[Change], on_commit: OnCommit, *, durable: bool = False
+    ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.engine.apply(changes)
+        self.waiting.append(on_commit)
+
+    def commit(self, error=None):
+        for on_commit in self.waiting:
+            on_commit(error)
+        self.waiting.clear()
+
+
+class Home:
+    def __init__(self, *, is_durable: bool = True) -> None:
+        self.store = Store()
+        replica = Replica(
+            self.store,
+            Minter(random.Random(1)),
+            HybridClock(lambda: 0),
+            wall_ms=lambda: 0,
+            on_damage=lambda partition: None,
+        )
+        table = OwnershipTable([TableEntry(t, 0, 1, (ME, OTHER)[t % 2]) for t in range(4)])
+        placement = Placement(table, Ring(table.owners, 2))
+        view = ClusterView(ME, "c", b"c" * 16, placement, MemberMap(), {})
+        self.walk = placement.walk(1)
+        self.entries = placement.walk_entries(1)
+        self.completeness = Completeness(self.store, 4)
+        self.requests = ReplicaRequests(
+            replica, self.completeness, lambda: view, is_durable=is_durable
+        )
+
+    def ask(self, message):
+        """All that the request is answered with, now and later."""
+        replies: list[object] = []
+        self.requests.answer(message, replies.append)
+        return replies
+
+    def ask_now(self, message):
+        (reply,) = self.ask(message)
+        return reply
+
+
+@pytest.fixture
+def home() -> Home:
+    return Home()
+
+
+def test_a_record_is_acknowledged_when_it_is_committed_and_then_read(home):
+    replies = home.ask(ReplicaPut(1, KEY, home.walk, RECORD))
+    assert replies == []
+    home.store.commit()
+    assert replies == [ReplicaAck(True)]
+    assert home.ask_now(ReplicaGet(1, KEY, home.walk)) == ReplicaRecord(RECORD, False, [])
+
+
+def test_an_acknowledgement_does_not_claim_an_fsync_that_there_was_not():
+    home = Home(is_durable=False)
+    replies = home.ask(ReplicaPut(1, KEY, home.walk, RECORD))
+    home.store.commit()
+    assert replies == [ReplicaAck(False)]
+
+
+def test_a_commit_that_fails_is_the_answer(home):
+    replies = home.ask(ReplicaPut(1, KEY, home.walk, RECORD))
+    failure = StorageError("the disk is gone")
+    home.store.commit(failure)
+    assert replies == [failure]
+
+
+def test_an_answer_says_whether_the_copy_may_vote(home):
+    home.completeness.begin(1, ())
+    assert home.ask_now(ReplicaGet(1, KEY, home.walk)) == ReplicaRecord(None, True, [])
+
+
+def test_a_hint_is_read_with_its_targets(home):
+    home.ask(ReplicaPut(1, KEY, home.walk, RECORD, OTHER))
+    assert home.ask_now(ReplicaGet(1, KEY, home.walk)) == ReplicaRecord(RECORD, False, [OTHER])
+
+
+def test_nothing_is_done_for_a_coordinator_with_another_idea_of_the_primaries(home):
+    for message in (
+        ReplicaPut(1, KEY, NEWER, RECORD),
+        ReplicaPut(1, KEY, NEWER, RECORD, OTHER),
+        ReplicaGet(1, KEY, NEWER),
+        GetPage(1, NEWER, b"", b"", 10, False),
+    ):
+        assert home.ask_now(message) == OtherWalk(home.entries)
+    assert home.store.engine.is_empty(Space.RECORDS)
+    assert home.store.engine.is_empty(Space.HINTS)
+
+
+def test_a_nodes_own_copy_can_be_asked_for_whoever_the_primaries_are(home):
+    assert home.ask_now(ReplicaGet(1, KEY, ANY_WALK)) == ReplicaRecord(None, False, [])
+
+
+def test_a_page_has_the_records_in_order_and_without_values_if_bare(home):
+    for key in (b"b\0y", b"b\0x"):
+        home.ask(ReplicaPut(1, key, home.walk, RECORD))
+    page = home.ask_now(GetPage(1, home.walk, b"b\0", b"", 1, False))
+    assert page == Page([(b"b\0x", RECORD)], b"b\0x", [])
+    bare = home.ask_now(GetPage(1, home.walk, b"b\0", b"b\0x", 10, True))
+    ((key, record),) = bare.rows
+    assert key == b"b\0y"
+    assert decode_record(record).siblings[0].value == b""
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ReplicaGet(4, KEY, 0),
+        ReplicaPut(4, KEY, 0, RECORD),
+        GetPage(10**6, 0, b"", b"", 1, True),
+        Done(),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(home, message):
+    assert isinstance(home.ask_now(message), InvalidRequest)
+
+
+def test_a_damaged_record_is_answered_as_damaged_and_never_as_missing(home):
+    home.store.is_damaged = True
+    assert isinstance(home.ask_now(ReplicaGet(1, KEY, home.walk)), Damaged)
+
+
+def test_a_store_that_refuses_is_the_answer(home):
+    home.store.refusal = DiskFull("no room")
+    assert home.ask(ReplicaPut(1, KEY, home.walk, RECORD)) == [home.store.refusal]
+
+
+def test_what_is_no_record_is_the_senders_error(home):
+    for target in (None, OTHER):
+        reply = home.ask_now(ReplicaPut(1, KEY, home.walk, b"garbage", target))
+        assert isinstance(reply, ProtocolError)
