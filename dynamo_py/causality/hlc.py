@@ -32,7 +32,8 @@ class HybridClock:
 
     def now(self) -> int:
         """A timestamp above every one given or observed so far."""
-        self._last = max(self._wall_ms() << COUNTER_BITS, self._last + 1)
+        wall = self._wall_ms() << COUNTER_BITS
+        self._last = wall if wall > self._last else self._last + 1
         return self._last
 
     def observe(self, timestamp: int) -> None:

@@ -29,6 +29,7 @@ class Routing:
             told.nodes[i].node if 0 <= i < len(told.nodes) else unknown for i in told.owners
         )
         zones = {n.node: n.zone for n in told.nodes if n.zone}
+        self._orders: dict[int, list[str]] = {}
         try:
             self._lists = PreferenceLists(Placed(owners, told.replicas, zones))
         except ValueError as error:
@@ -45,10 +46,13 @@ class Routing:
 
     def order(self, partition: int) -> list[str]:
         """The addresses for a partition: primaries, then fallbacks, those believed down last."""
-        found = self._lists.of_partition(partition)
-        nodes = (*found.primaries, *found.fallbacks)
-        addresses = [a for node in nodes if (a := self._address.get(node))]
-        return sorted(addresses, key=self._down.__contains__)
+        order = self._orders.get(partition)
+        if order is None:
+            found = self._lists.of_partition(partition)
+            nodes = (*found.primaries, *found.fallbacks)
+            addresses = [a for node in nodes if (a := self._address.get(node))]
+            order = self._orders[partition] = sorted(addresses, key=self._down.__contains__)
+        return order
 
 
 class Router:

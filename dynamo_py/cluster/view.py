@@ -66,6 +66,19 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """What requests for one partition are decided by: preference list, walk, and who is up."""
+
+    primaries: tuple[bytes, ...]
+    nearest_first: tuple[bytes, ...]
+    """The primaries, this node first, then those that are up, then those believed down."""
+    fallbacks_up: tuple[bytes, ...]
+    """The other nodes that are up, in the order of the walk."""
+    walk: int
+    """The version of the walk that all this follows from."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterView:
     """A snapshot of the cluster. Replaced whole at every change, never altered."""
 
@@ -76,6 +89,8 @@ class ClusterView:
     members: MemberMap
     nodes: Mapping[bytes, NodeView]
     up: frozenset[bytes] = field(default_factory=frozenset)
+    _routes: dict[int, Route] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Routes that were asked for: they follow from the rest, and every request takes one."""
 
     @property
     def table(self) -> OwnershipTable:
@@ -94,6 +109,23 @@ class ClusterView:
     def preference_list(self, partition: int) -> PreferenceList:
         """Primaries and fallbacks of ``partition``."""
         return self.placement.preference_list(partition)
+
+    def route(self, partition: int) -> Route:
+        """How to reach the replicas of ``partition``."""
+        found = self._routes.get(partition)
+        if found is None:
+            found = self._routes[partition] = self._make_route(partition)
+        return found
+
+    def _make_route(self, partition: int) -> Route:
+        preference_list = self.preference_list(partition)
+        primaries = preference_list.primaries
+        return Route(
+            primaries,
+            tuple(sorted(primaries, key=lambda node: (node != self.me, node not in self.up))),
+            tuple(node for node in preference_list.fallbacks if node in self.up),
+            self.placement.walk(partition),
+        )
 
     def is_up(self, node: bytes) -> bool:
         """Whether ``node`` is believed to answer: not down. This node always is."""

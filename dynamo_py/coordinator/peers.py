@@ -63,7 +63,7 @@ class Peers:
         def learn(reply: Message | DynamoError) -> None:
             if isinstance(reply, OtherWalk) and not self._tables.merge_entries(reply.entries):
                 self._links.tell(address, self._tables.table_message())
-                self._request(address, message, wait_s, on_reply, trace_id)
+                request(address, message, wait_s=wait_s, on_reply=on_reply, trace_id=trace_id)
             else:
                 on_reply(reply)
 
@@ -71,9 +71,5 @@ class Peers:
             self._local(message, on_reply)
             return
         address = view.address_of(node)
-        self._request(address, message, wait_s, learn, trace_id)
-
-    def _request(
-        self, address: str, message: Message, wait_s: float, on_reply: OnReply, trace_id: int
-    ) -> None:
-        self._links.request(address, message, wait_s=wait_s, on_reply=on_reply, trace_id=trace_id)
+        request = self._links.request
+        request(address, message, wait_s=wait_s, on_reply=learn, trace_id=trace_id)

@@ -61,7 +61,7 @@ class Reader:
     ) -> Fetched:
         """Carry out ``get`` by ``view``; raises `QuorumNotMet` or `WalkChanged`."""
         partition = view.partition_of(get.key)
-        primaries = view.preference_list(partition).primaries
+        primaries = view.route(partition).primaries
         needs = needs_of_read(get.quorum, len(primaries))
         tally = ReadTally(primaries, needs)
         trail = Trail("get", self._monotonic)
@@ -108,15 +108,14 @@ class _ReadUnderWay:
         trace_id: int,
         trail: Trail,
     ) -> None:
-        preference_list = view.preference_list(partition)
+        route = view.route(partition)
         self._view = view
         self._partition = partition
         self._key = key
-        self._primaries = preference_list.primaries
-        self._to_ask = _nearest_first(view, preference_list.primaries)
-        up = [node for node in preference_list.fallbacks if view.is_up(node)]
-        self._fallbacks = up[: len(self._primaries)]
-        self._message = ReplicaGet(partition, key, view.placement.walk(partition))
+        self._primaries = route.primaries
+        self._to_ask = list(route.nearest_first)
+        self._fallbacks = list(route.fallbacks_up[: len(route.primaries)])
+        self._message = ReplicaGet(partition, key, route.walk)
         self._tally = tally
         self._peers = peers
         self._trace_id = trace_id
@@ -238,11 +237,6 @@ class _ReadUnderWay:
                 self.ask_fallbacks()
             else:
                 self.decided.set()
-
-
-def _nearest_first(view: ClusterView, primaries: tuple[bytes, ...]) -> list[bytes]:
-    """This node, then those believed up, then the others: belief may be wrong."""
-    return sorted(primaries, key=lambda node: (node != view.me, not view.is_up(node)))
 
 
 def _forget(reply: Message | DynamoError) -> None:

@@ -166,7 +166,8 @@ class ReadTally:
     @property
     def lacking(self) -> int:
         """How many votes are missing, those who may still answer counted as votes."""
-        return max(0, self._needs.answers - self.votes - self._coming)
+        missing = self._needs.answers - self.votes - self._coming
+        return missing if missing > 0 else 0
 
     @property
     def required(self) -> int:

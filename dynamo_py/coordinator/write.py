@@ -70,7 +70,7 @@ class Writer:
         the store and the limits refuse with (not applied then).
         """
         partition = view.partition_of(put.key)
-        primaries = view.preference_list(partition).primaries
+        primaries = view.route(partition).primaries
         needs = needs_of_write(put.quorum, len(primaries), is_durable=self._is_durable)
         write = Write(
             decode_context(put.context),
@@ -106,14 +106,13 @@ class _WriteUnderWay:
         trace_id: int,
         trail: Trail,
     ) -> None:
-        preference_list = view.preference_list(partition)
+        route = view.route(partition)
         self._view = view
         self._partition = partition
         self._key = key
-        self._primaries = preference_list.primaries
-        self._fallbacks = [
-            node for node in preference_list.fallbacks if node != view.me and view.is_up(node)
-        ]
+        self._primaries = route.primaries
+        self._fallbacks = [node for node in route.fallbacks_up if node != view.me]
+        self._walk = route.walk
         self._tally = tally
         self._peers = peers
         self._trace_id = trace_id
@@ -197,7 +196,7 @@ class _WriteUnderWay:
             ReplicaPut(
                 self._partition,
                 self._key,
-                self._view.placement.walk(self._partition),
+                self._walk,
                 self._record,
                 None if node == primary else primary,
             ),

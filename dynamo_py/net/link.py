@@ -100,9 +100,8 @@ class Link:
         It is called before this returns where the request cannot be sent at all (the link
         is lost or full: the error's outcome is ``not_applied`` then).
         """
-        refusal = self._refusal()
-        if refusal is not None:
-            on_reply(refusal)
+        if self._lost is not None or self._is_full:
+            on_reply(self._refusal())
             return
         request_id = self._next_id
         self._next_id = request_id % 0xFFFF_FFFF + 1
@@ -124,7 +123,7 @@ class Link:
 
     def tell(self, message: Message) -> None:
         """Send ``message`` without expecting a reply. Best effort: it may be lost."""
-        if self._refusal() is None:
+        if self._lost is None and not self._is_full:
             number, body = encode_body(message)
             self._send(encode_frame(number, body, timestamp=self._timestamps.now()))
 
@@ -237,13 +236,17 @@ class Link:
         self._outbound_bytes += len(frame)
         self._wake.set()
 
-    def _refusal(self) -> DynamoError | None:
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self._outbound_bytes > OUTBOUND_BYTES_MAX or len(self._pending) >= REQUESTS_PER_LINK_MAX
+        )
+
+    def _refusal(self) -> DynamoError:
         remote = self.connection.remote
         if self._lost is not None:
             return NodeUnavailable(f"no connection to {remote}", outcome="not_applied")
-        if self._outbound_bytes > OUTBOUND_BYTES_MAX or len(self._pending) >= REQUESTS_PER_LINK_MAX:
-            return Overloaded(f"too much is waiting for {remote}")
-        return None
+        return Overloaded(f"too much is waiting for {remote}")
 
     def statistics(self) -> dict[str, int]:
         """Requests and bytes that wait."""

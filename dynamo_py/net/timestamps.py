@@ -19,6 +19,8 @@ class AlarmedClock(HybridClock):
 
     def observe(self, timestamp: int) -> None:
         """Take ``timestamp`` in, unless it lies too far ahead."""
+        if timestamp <= self._last:
+            return
         try:
             super().observe(timestamp)
         except ClockAhead as error:

@@ -34,6 +34,7 @@ from dynamo_py.environment import Offload
 from dynamo_py.errors import Overloaded, StorageError, SyncFailed
 from dynamo_py.storage.engine import Change, Engine, EngineStats, Scanned, Space
 from dynamo_py.storage.pending import Batch, OnCommit, PendingChanges, cut
+from dynamo_py.storage.row_cache import RowCache
 
 PENDING_BYTES_MAX = 64 * 1024 * 1024
 """Submissions are refused while so much is pending, the batch in flight included."""
@@ -116,6 +117,7 @@ class Committer:
         self._offload = offload
         self._on_failure = on_failure
         self._sync_interval_s = sync_interval_s if engine.durability == "interval" else math.inf
+        self._cache = RowCache()
         self._pending = PendingChanges()
         self._refusal: StorageError | None = None
         self._closed: StorageError | None = None
@@ -203,7 +205,15 @@ class Committer:
             change = self._pending.find((space, partition, key))
             if change is not None:
                 return change.value
-        return self.engine.get(space, partition, key)
+        if space is not Space.RECORDS:
+            return self.engine.get(space, partition, key)
+        address = (space, partition, key)
+        value = self._cache.get(address)
+        if value is None:
+            value = self.engine.get(space, partition, key)
+            if value is not None:
+                self._cache.put(address, value)
+        return value
 
     def get_many(self, space: Space, wanted: Sequence[tuple[int, bytes]]) -> list[bytes | None]:
         """As `Engine.get_many`, with pending changes seen."""
@@ -247,6 +257,7 @@ class Committer:
 
     def _check(self) -> None:
         self._pending._check()
+        self._cache._check()
         assert self._refusal is None or not self._pending, "refused, and yet pending"
 
     # --- the loop -------------------------------------------------------------------------
@@ -286,9 +297,16 @@ class Committer:
         else:
             await trio.lowlevel.checkpoint()
         self._pending.drop(batch)
+        self._keep(batch)
         _tell([batch], None)
         if self._log_growth() >= CHECKPOINT_LOG_BYTES:
             await self._checkpoint()
+
+    def _keep(self, batch: Batch) -> None:
+        """What was just written is likely to be read soon."""
+        for address, change in batch.changes.items():
+            if change.space is Space.RECORDS:
+                self._cache.put(address, change.value)
 
     def _is_sync_needed(self, batch: Batch) -> bool:
         if self.engine.durability == "commit":

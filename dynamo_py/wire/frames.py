@@ -86,23 +86,33 @@ class FrameDecoder:
         Raises `ProtocolError` at a length no frame may have; the stream is lost then, since
         nothing says where the next frame begins.
         """
-        buffer = self._buffer
-        buffer += data
+        if self._buffer:
+            self._buffer += data
+            frames, cut = self._cut(self._buffer)
+            del self._buffer[:cut]
+        else:  # As a rule what comes in is whole frames, and nothing has to be copied over.
+            frames, cut = self._cut(data)
+            self._buffer += data[cut:]
+        return frames
+
+    def _cut(self, data: bytes | bytearray) -> tuple[list[Frame], int]:
+        """The whole frames at the beginning of ``data``, and where they end."""
         frames: list[Frame] = []
-        start, end = 0, len(buffer)
+        start, end = 0, len(data)
         while end - start >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(buffer, start)
+            (length,) = _LENGTH.unpack_from(data, start)
             if length < _HEAD_AFTER_LENGTH or length > self.frame_bytes_max:
                 raise ProtocolError(f"a frame of {length} bytes: not this protocol, or too large")
             stop = start + _LENGTH.size + length
             if stop > end:
                 break
-            _, *head = HEAD.unpack_from(buffer, start)
-            frames.append(Frame._make((*head, bytes(buffer[start + HEAD.size : stop]))))
+            _, number, flags, request_id, wait_ms, trace_id, timestamp = HEAD.unpack_from(
+                data, start
+            )
+            body = bytes(data[start + HEAD.size : stop])
+            frames.append(Frame(number, flags, request_id, wait_ms, trace_id, timestamp, body))
             start = stop
-        if start:
-            del buffer[:start]
-        return frames
+        return frames, start
 
     @property
     def pending_bytes(self) -> int:
