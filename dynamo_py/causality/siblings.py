@@ -93,6 +93,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         not written twice.
         """
         assert not self.vector.covers(write.dot), "a dot is minted once"
+        if not self.siblings:
+            vector = self.vector.merge(context.vector).with_dot(write.dot)
+            return Record(vector, (write,), self.retired)
         covered_ids = self._covered_ids(context)
         kept = [s for s in self.siblings if s.write_id not in covered_ids]
         return Record(

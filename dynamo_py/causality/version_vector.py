@@ -96,6 +96,17 @@ class VersionVector(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
     def with_dot(self, dot: Dot) -> VersionVector:
         """The set with ``dot`` added."""
+        if not self.cloud:
+            # As a rule the dot follows on an entry, or begins one.
+            for index, entry in enumerate(self.entries):
+                if entry[0] == dot[0] and entry[1] == dot[1]:
+                    if dot[2] == entry[2] + 1:
+                        before, after = self.entries[:index], self.entries[index + 1 :]
+                        return VersionVector((*before, dot, *after))
+                    break
+            else:
+                if dot[2] == 1:
+                    return VersionVector(tuple(sorted((*self.entries, dot))))
         counters = {(boot, life): counter for boot, life, counter in self.entries}
         return _canonical(counters, (*self.cloud, dot))
 

@@ -8,8 +8,8 @@ out to be outdated is planned again by the newer one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -35,8 +35,6 @@ PLANS_MAX = 5
 """How often a request is planned anew while the ring moves under it."""
 FORWARD_S = 1.0
 """How long one primary may take with a forwarded write before the next one is asked."""
-
-T = TypeVar("T")
 
 
 class Coordinator:
@@ -70,9 +68,12 @@ class Coordinator:
             if node is None:
                 raise InvalidRequest(f"the cluster has no node {get.only!r}")
             return await self._reader.read_one(view, get, node.node, deadline=deadline)
-        return await self._planned(
-            lambda view, _: self._reader.read(view, get, deadline=deadline, trace_id=trace_id)
-        )
+        for _ in range(PLANS_MAX):
+            with suppress(WalkChanged):
+                return await self._reader.read(
+                    self._view(), get, deadline=deadline, trace_id=trace_id
+                )
+        raise _ring_is_changing()
 
     async def put(
         self, put: Put, *, deadline: float, trace_id: int = 0, is_forwarded: bool = False
@@ -86,35 +87,49 @@ class Coordinator:
         if put.if_absent:
             await self._check_absent(put, deadline, trace_id)
 
-        def put_by(view: ClusterView, plans: int) -> Awaitable[Stored]:
-            # An earlier plan may have left its record somewhere: this is a repeated attempt.
-            this = msgspec.structs.replace(put, attempt=put.attempt + plans) if plans else put
-            return self._put_by(view, this, deadline, trace_id, is_forwarded)
-
-        return await self._planned(put_by)
+        partition = self._view().partition_of(put.key)
+        for plans in range(PLANS_MAX):
+            if plans:  # The plan before may have left its record somewhere.
+                put = msgspec.structs.replace(put, attempt=put.attempt + 1)
+            with suppress(WalkChanged):
+                return await self._put_by(
+                    self._view(), partition, put, deadline, trace_id, is_forwarded
+                )
+        raise _ring_is_changing()
 
     async def scan(self, scan: Scan, *, deadline: float) -> ScanPage:
         """A page of keys."""
-        return await self._planned(
-            lambda view, _: self._scanner.scan(view, scan, deadline=deadline)
-        )
+        for _ in range(PLANS_MAX):
+            with suppress(WalkChanged):
+                return await self._scanner.scan(self._view(), scan, deadline=deadline)
+        raise _ring_is_changing()
 
     async def _put_by(
-        self, view: ClusterView, put: Put, deadline: float, trace_id: int, is_forwarded: bool
+        self,
+        view: ClusterView,
+        partition: int,
+        put: Put,
+        deadline: float,
+        trace_id: int,
+        is_forwarded: bool,
     ) -> Stored:
-        if view.is_primary(view.partition_of(put.key), view.me):
-            return await self._writer.write(view, put, deadline=deadline, trace_id=trace_id)
+        if view.me in view.route(partition).primaries:
+            return await self._writer.write(
+                view, partition, put, deadline=deadline, trace_id=trace_id
+            )
         if is_forwarded:
             raise NodeUnavailable(
                 f"node {view.name_of(view.me)} is no primary of this key any more, or not yet",
                 outcome="not_applied",
             )
-        return await self._forward(view, put, deadline, trace_id)
+        return await self._forward(view, partition, put, deadline, trace_id)
 
-    async def _forward(self, view: ClusterView, put: Put, deadline: float, trace_id: int) -> Stored:
+    async def _forward(
+        self, view: ClusterView, partition: int, put: Put, deadline: float, trace_id: int
+    ) -> Stored:
         """Let a primary coordinate; where none answers, do it here."""
         attempt = put.attempt
-        for node in view.preference_list(view.partition_of(put.key)).primaries:
+        for node in view.route(partition).primaries:
             wait_s = min(FORWARD_S, deadline - self._monotonic())
             if not view.is_up(node) or wait_s <= 0:
                 continue
@@ -133,7 +148,7 @@ class Coordinator:
                 raise ProtocolError(f"a put was answered by a {kind}", outcome="unknown")
             return reply
         here = msgspec.structs.replace(put, attempt=attempt)
-        return await self._writer.write(view, here, deadline=deadline, trace_id=trace_id)
+        return await self._writer.write(view, partition, here, deadline=deadline, trace_id=trace_id)
 
     async def _check_absent(self, put: Put, deadline: float, trace_id: int) -> None:
         """Best effort: another client may put the key between this read and the write."""
@@ -142,17 +157,10 @@ class Coordinator:
         if fetched.record is not None and _has_other_value(fetched, put.write_id):
             raise WrongState("the key exists already")
 
-    async def _planned(self, carry_out: Callable[[ClusterView, int], Awaitable[T]]) -> T:
-        """Carry out a request by the present view, anew each time that proves outdated.
 
-        ``carry_out`` is told how often it was tried before.
-        """
-        for plans in range(PLANS_MAX):
-            try:
-                return await carry_out(self._view(), plans)
-            except WalkChanged:
-                continue
-        raise NodeUnavailable("the ring is changing: try again")
+def _ring_is_changing() -> NodeUnavailable:
+    """Each plan of a request was outdated before it could be carried out."""
+    return NodeUnavailable("the ring is changing: try again")
 
 
 def _has_other_value(fetched: Fetched, write_id: bytes) -> bool:

@@ -6,14 +6,14 @@ moves with the membership only, never with a failure. (DeCandia et al. 2007, sec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from dynamo_py.errors import InvalidRequest
 from dynamo_py.wire.messages import ALL, MAJORITY, Quorum
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """What must have happened before a request is answered.
 
     ``answers`` replicas, each primary's place counted once, and among them ``primaries``
@@ -29,6 +29,7 @@ def majority(n: int) -> int:
     return n // 2 + 1
 
 
+@lru_cache
 def needs_of_write(quorum: Quorum, n: int, *, is_durable: bool) -> Needs:
     """W, DW and PW of a put; raises `InvalidRequest`.
 
@@ -43,6 +44,7 @@ def needs_of_write(quorum: Quorum, n: int, *, is_durable: bool) -> Needs:
     return Needs(max(answers, durable), _count("pw", quorum.primaries, n, unset=0))
 
 
+@lru_cache
 def needs_of_read(quorum: Quorum, n: int) -> Needs:
     """R and PR of a get; raises `InvalidRequest`."""
     answers = _count("r", quorum.answers, n, unset=majority(n))

@@ -6,18 +6,20 @@ and `dynamo_py.coordinator.read`, tell a tally what happened and ask it what tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dynamo_py.coordinator.plan import Needs
 
 
-@dataclass(slots=True)
 class _Place:
     """One primary's place in a write: the primary, or whoever stands in for it, fills it."""
 
-    primary: bytes
-    asked: set[bytes] = field(default_factory=set)
-    acked: list[bytes] = field(default_factory=list)
+    __slots__ = ("acked", "asked", "primary")
+
+    def __init__(self, primary: bytes) -> None:
+        self.primary = primary
+        self.asked: set[bytes] = set()
+        self.acked: list[bytes] = []
 
 
 class WriteTally:
@@ -97,8 +99,7 @@ class WriteTally:
         assert self.primaries == sum(1 for p in self._places if p.primary in p.acked)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One replica's answer to a read: its record's bytes, and whether it may vote."""
 
     record: bytes | None

@@ -61,15 +61,20 @@ class Writer:
         self._slow = slow
 
     async def write(
-        self, view: ClusterView, put: Put, *, deadline: float, trace_id: int = 0
+        self,
+        view: ClusterView,
+        partition: int,
+        put: Put,
+        *,
+        deadline: float,
+        trace_id: int = 0,
     ) -> Stored:
-        """Carry out ``put`` by ``view``.
+        """Carry out ``put``, whose key lies in ``partition``, by ``view``.
 
         Raises `QuorumNotMet` (the write may happen all the same), `WalkChanged` when the view
         is outdated (it may be repeated by a newer one, under the same write id), and whatever
         the store and the limits refuse with (not applied then).
         """
-        partition = view.partition_of(put.key)
         primaries = view.route(partition).primaries
         needs = needs_of_write(put.quorum, len(primaries), is_durable=self._is_durable)
         write = Write(

@@ -12,8 +12,7 @@ stored); a dot is minted against the very copy into which its write goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dynamo_py.causality import (
     EMPTY,
@@ -57,8 +56,7 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """A client's write, as its coordinator is about to mint it."""
 
     context: Context
@@ -68,8 +66,7 @@ class Write:
     expires_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What a write made of the copy: its record, encoded, and what its client has seen now."""
 
     record: Record

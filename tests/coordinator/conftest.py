@@ -171,7 +171,9 @@ class ScriptedLinks:
     answers: dict[int, Message | DynamoError | None] = field(default_factory=dict)
     asked: list[tuple[int, Message]] = field(default_factory=list)
 
-    async def ask(self, address: str, message: Message, *, wait_s: float) -> Message:
+    async def ask(
+        self, address: str, message: Message, *, wait_s: float, trace_id: int = 0
+    ) -> Message:
         k = int(address.removeprefix("n"))
         self.asked.append((k, message))
         answer = self.answers.get(k, NOBODY_ANSWERS)
