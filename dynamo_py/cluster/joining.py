@@ -14,7 +14,7 @@ import trio
 from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.state import ClusterState
 from dynamo_py.cluster.view import ClusterView
-from dynamo_py.errors import DynamoError, NodeUnavailable, ProtocolError, WrongState
+from dynamo_py.errors import DynamoError, ProtocolError, WrongState
 from dynamo_py.net.links import Links
 from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Table
 
@@ -38,7 +38,10 @@ async def ask_to_join(
                 await links.wait_connected(seed)
                 reply = await links.ask(seed, join, wait_s=JOIN_S)
             except DynamoError as error:
-                if not error.retryable and not _is_unreachable(error):
+                refusal = links.refusal(seed)
+                if refusal is not None:
+                    raise refusal from error
+                if not error.retryable:
                     raise
                 on_wait(error)
                 continue
@@ -46,10 +49,6 @@ async def ask_to_join(
                 raise ProtocolError(f"{seed} answered a join with a {type(reply).__name__}")
             return reply
         await trio.sleep(0.2)
-
-
-def _is_unreachable(error: DynamoError) -> bool:
-    return isinstance(error, NodeUnavailable)
 
 
 async def admit(

@@ -21,7 +21,7 @@ from dynamo_py.coordinator.peers import Peers, WalkChanged
 from dynamo_py.coordinator.plan import needs_of_write
 from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import WriteTally
-from dynamo_py.errors import DynamoError, QuorumNotMet, StorageError
+from dynamo_py.errors import DeadlineExceeded, DynamoError, QuorumNotMet, StorageError
 from dynamo_py.net.alarms import Alarms
 from dynamo_py.net.signal import Latch
 from dynamo_py.replica.replica import Replica, Write, Written
@@ -89,6 +89,11 @@ class Writer:
             view, partition, put.key, WriteTally(primaries, needs), self._peers, trace_id, trail
         )
         wait_s = max(0.0, deadline - self._monotonic())
+        if not wait_s:
+            raise DeadlineExceeded(
+                "the time was up before the write began here",
+                outcome="unknown" if write.retried else "not_applied",
+            )
         written = under_way.start(self._replica, write, wait_s)
         budget_s = min(self._config.replica_budget_s, wait_s)
         steps = ((budget_s, under_way.replace_silent), (wait_s, under_way.give_up))

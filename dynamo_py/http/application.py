@@ -44,7 +44,7 @@ def application(node: Observed, status: Callable[[], Awaitable[Status]]) -> Star
         return PlainTextResponse("starting\n", status_code=503)
 
     async def show_status(request: Request) -> Response:
-        return JSONResponse(msgspec.to_builtins(await status()))
+        return JSONResponse(_document(await status()))
 
     async def metrics(request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -56,3 +56,9 @@ def application(node: Observed, status: Callable[[], Awaitable[Status]]) -> Star
             Route("/metrics", metrics),
         ]
     )
+
+
+def _document(status: Status) -> dict[str, object]:
+    """The status with the names of its fields, which do not travel on the wire."""
+    document = msgspec.structs.asdict(status)
+    return document | {"nodes": [msgspec.structs.asdict(node) for node in status.nodes]}

@@ -7,6 +7,7 @@ line, and closed with the node.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from typing import cast
 
@@ -29,17 +30,20 @@ def bind(address: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
         raise WrongState(f"cannot listen on {address}: {reason}") from error
 
 
 async def serve_on(bound: socket.socket, application: Starlette) -> None:
     """Serve ``application`` on ``bound`` until cancelled."""
     config = Config()
-    config.bind = [f"fd://{bound.fileno()}"]
+    # A descriptor of its own: the server closes what it was given, and so does our caller.
+    config.bind = [f"fd://{os.dup(bound.fileno())}"]
     config.graceful_timeout = GRACE_S
     config.accesslog = None
-    config.errorlog = logging.getLogger("dynamo_py.http")
+    errors = logging.getLogger("dynamo_py.http")
+    errors.setLevel(logging.WARNING)  # The node itself says where it listens.
+    config.errorlog = errors
     await serve(
         cast(ASGIFramework, application), config, shutdown_trigger=trio.sleep_forever, mode="asgi"
     )

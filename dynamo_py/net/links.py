@@ -37,6 +37,7 @@ class _Destination:
     address: str
     link: Link | None = None
     reason: str = "not connected yet"
+    refusal: DynamoError | None = None
     changed: trio.Event = field(default_factory=trio.Event)
     hurry: trio.Event = field(default_factory=trio.Event)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -143,6 +144,11 @@ class Links:
             reason = destination.reason
             raise NodeUnavailable(reason, reasons={address: reason}, outcome="not_applied")
 
+    def refusal(self, address: str) -> DynamoError | None:
+        """The error with which whoever answers at ``address`` turned us away last, if any did."""
+        found = self._destinations.get(address)
+        return None if found is None else found.refusal
+
     def reasons(self) -> dict[str, str]:
         """Why there is no link, for each address without one."""
         return {a: d.reason for a, d in self._destinations.items() if d.link is None}
@@ -196,6 +202,7 @@ class Links:
                     await connection.aclose()
                 raise
         except DynamoError as error:
+            destination.refusal = None if isinstance(error, NodeUnavailable) else error
             destination.note(None, error.message)
             self._on_lost(address)
             return False
@@ -207,6 +214,7 @@ class Links:
             handle=self._handle,
         )
         link.on_stale_ring = self._on_stale_ring
+        destination.refusal = None
         destination.note(link)
         try:
             await link.run()

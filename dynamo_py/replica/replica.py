@@ -114,7 +114,7 @@ class Replica:
     def read(self, partition: int, key: bytes) -> tuple[bytes | None, tuple[bytes, ...]]:
         """All that this node knows of the key, copy and hint merged, and the hint's targets."""
         copy = self.get(partition, key)
-        hint = self.get_hint(partition, key)
+        hint = self._hint_or_nothing(partition, key)
         if hint is None:
             return copy, ()
         if copy is None:

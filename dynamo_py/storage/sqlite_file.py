@@ -56,7 +56,10 @@ def open_writer(path: Path) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """The one connection that reads. It cannot write: not even by our mistake."""
     try:
-        return _connect(path, mode="ro")
+        reader = _connect(path, mode="ro")
+        # A damaged row may say that it is text: it is to fail its checksum, not its decoding.
+        reader.text_factory = bytes
+        return reader
     except sqlite3.Error as error:
         raise translated(error, path) from error
 

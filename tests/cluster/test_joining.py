@@ -27,9 +27,15 @@ class ScriptedLinks:
     def __init__(self, **answers: Message | DynamoError) -> None:
         self.answers = {address: [answer] for address, answer in answers.items()}
         self.asked: list[tuple[str, Message]] = []
+        self.refusals: dict[str, DynamoError] = {}
 
     async def wait_connected(self, address: str) -> None:
         await trio.lowlevel.checkpoint()
+        if address in self.refusals:
+            raise NodeUnavailable("no link", outcome="not_applied")
+
+    def refusal(self, address: str) -> DynamoError | None:
+        return self.refusals.get(address)
 
     async def ask(self, address: str, message: Message, *, wait_s: float) -> Message:
         self.asked.append((address, message))
@@ -153,6 +159,14 @@ async def test_a_joiner_that_is_refused_is_told_at_once(autojump_clock):
     with pytest.raises(WrongState, match="holds data"):
         await ask_to_join(cast(Any, links), ("one",), JOIN, on_wait=lambda error: None)
     assert len(links.asked) == 1
+
+
+async def test_a_joiner_that_is_turned_away_at_the_greeting_is_told_at_once(autojump_clock):
+    links = ScriptedLinks()
+    links.refusals["one"] = WrongState("belongs to cluster 'c', not 'd'")
+    with pytest.raises(WrongState, match="not 'd'"):
+        await ask_to_join(cast(Any, links), ("one",), JOIN, on_wait=lambda error: None)
+    assert links.asked == []
 
 
 async def test_a_seed_that_answers_something_else_is_an_error_and_no_bug(autojump_clock):
