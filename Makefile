@@ -30,7 +30,7 @@ PYTHON = $(shell for candidate in python3.14 python3.13 python3.12 python3.11 py
 	$$candidate -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' \
 		2>/dev/null && { command -v $$candidate; break; }; done)
 
-.PHONY: help demo test check lint ruff types imports tests up clean
+.PHONY: help bench demo test check lint ruff types imports tests up clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,6 +44,9 @@ check: lint types imports ## lint, types and import rules alone
 
 up: $(RUN_READY) ## a dev cluster of three nodes that stays, until Ctrl-C
 	@$(BIN)/dyn-cli dev up
+
+bench: $(RUN_READY) ## puts and gets per second on three nodes of this machine
+	@$(BIN)/python -m bench.first_light
 
 clean: ## remove the virtual environment, caches and build products
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -128,15 +128,15 @@ class RemoteRequests:
             try:
                 await self._links.wait_connected(address)
                 found.set()
+                tries.cancel()  # One is enough.
             except NodeUnavailable as error:
                 reasons[address] = error.reasons.get(address, error.message)
 
-        async with trio.open_nursery() as nursery:
-            async with trio.open_nursery() as tries:
+        tries = trio.CancelScope()
+        with tries:
+            async with trio.open_nursery() as nursery:
                 for address in self._given:
-                    tries.start_soon(try_one, address)
-                nursery.start_soon(_cancel_when, found, tries.cancel_scope)
-            nursery.cancel_scope.cancel()
+                    nursery.start_soon(try_one, address)
         if not found.is_set():
             raise NodeUnavailable(
                 "no node answered: "
@@ -243,11 +243,6 @@ def _final(most_telling: DynamoError | None, timeout_s: float, *, is_unknown: bo
     error = most_telling or DeadlineExceeded(f"no answer within {timeout_s:g} s")
     error.outcome = "unknown" if is_unknown else "not_applied"
     return error
-
-
-async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
 
 
 def _refuse(link: Link, frame: Frame) -> None:

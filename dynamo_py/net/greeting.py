@@ -48,6 +48,7 @@ async def receive_greeting(
 
     Raises the error that the other side was refused with, after telling it.
     """
+    refusal: DynamoError
     try:
         decoder, message = await _first_message(connection)
         if not isinstance(message, Hello):
@@ -56,10 +57,12 @@ async def receive_greeting(
     except NodeUnavailable:
         raise
     except DynamoError as error:
-        await _send(connection, to_message(error), flags=REPLY)
-        raise
-    await _send(connection, welcome, flags=REPLY)
-    return caller, decoder
+        refusal = error
+    else:
+        await _send(connection, welcome, flags=REPLY)
+        return caller, decoder
+    await _send(connection, to_message(refusal), flags=REPLY)
+    raise refusal
 
 
 async def _first_message(connection: Connection) -> tuple[FrameDecoder, Message]:

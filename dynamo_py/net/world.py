@@ -25,6 +25,7 @@ T = TypeVar("T")
 CONNECT_S = 3.0
 """How long opening a TCP connection may take: a lost SYN is repeated after 1 s."""
 BACKLOG = 1024
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def real_environment() -> Environment:
@@ -127,10 +128,10 @@ class TcpListening:
                 stream = await self._listener.accept()
                 return TcpConnection(stream, _text(stream.socket.getpeername()))
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    await trio.sleep(0.1)
-                elif error.errno not in (errno.ENOTCONN, errno.ECONNABORTED):
+                if error.errno not in (*OUT_OF_RESOURCES, errno.ENOTCONN, errno.ECONNABORTED):
                     raise
+                is_exhausted = error.errno in OUT_OF_RESOURCES
+            await trio.sleep(0.1 if is_exhausted else 0.0)
 
     async def aclose(self) -> None:
         """Stop listening."""

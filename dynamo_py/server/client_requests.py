@@ -69,9 +69,10 @@ class ClientRequests:
         self._workers = Workers(self._serve)
         self.shed = 0
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Carry out requests until cancelled."""
-        await self._workers.run(task_status=task_status)
+    @property
+    def run(self) -> Callable[..., Awaitable[None]]:
+        """Carries out requests until cancelled; for `trio.Nursery.start`."""
+        return self._workers.run
 
     async def drain(self) -> None:
         """Refuse new requests from now on, and wait until those under way are answered."""

@@ -90,9 +90,14 @@ class FrameDecoder:
             self._buffer += data
             frames, cut = self._cut(self._buffer)
             del self._buffer[:cut]
-        else:  # As a rule what comes in is whole frames, and nothing has to be copied over.
+            return frames
+        # As a rule what comes in is whole frames, and nothing has to be copied over.
+        try:
             frames, cut = self._cut(data)
-            self._buffer += data[cut:]
+        except ProtocolError:
+            self._buffer += data  # A broken stream stays broken.
+            raise
+        self._buffer += data[cut:]
         return frames
 
     def _cut(self, data: bytes | bytearray) -> tuple[list[Frame], int]:

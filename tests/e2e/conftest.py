@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+import trio
 
 from dyn_cli.dev.cluster import DevCluster
 from dyn_cli.dev.state import DevDirectory, new_cluster
@@ -42,4 +43,5 @@ async def cluster(tmp_path):
         await made.up()
         yield made
     finally:
-        await made.down()
+        with trio.move_on_after(60, shield=True):
+            await made.down()
