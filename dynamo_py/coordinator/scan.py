@@ -52,7 +52,7 @@ class Scanner:
         required: int,
         deadline: float,
     ) -> list[Page]:
-        """Pages of ``required`` primaries; every one that is up is asked."""
+        """Pages of ``required`` complete copies; of others only where those do not suffice."""
         wait_s = max(0.0, deadline - self._monotonic())
         message = GetPage(
             scan.partition,
@@ -73,7 +73,8 @@ class Scanner:
             walk_changed |= isinstance(reply, OtherWalk)
             if isinstance(reply, Page):
                 pages[node] = reply
-            if len(pages) >= required or not waiting or walk_changed:
+            votes = sum(1 for page in pages.values() if page.complete)
+            if votes >= required or not waiting or walk_changed:
                 decided.set()
 
         for node in primaries:

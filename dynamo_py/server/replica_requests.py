@@ -98,7 +98,8 @@ class ReplicaRequests:
             limit=get.limit,
             bare=get.bare,
         )
-        return Page(page.rows, page.next_start, page.damaged)
+        complete = self._completeness.is_complete(get.partition) and not page.damaged
+        return Page(page.rows, page.next_start, page.damaged, complete)
 
     def _other_walk(self, partition: int, walk: int) -> OtherWalk | None:
         placement = self._view().placement

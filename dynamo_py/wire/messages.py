@@ -342,6 +342,8 @@ class Page(Message, frozen=True):
     rows: list[tuple[bytes, bytes]]
     next_start: bytes | None
     damaged: list[bytes]
+    complete: bool = True
+    """Whether this copy may vote; one that may not can lack keys."""
 
 
 class MemberEntry(NamedTuple):

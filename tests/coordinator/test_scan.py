@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 import trio
 from hypothesis import given
@@ -45,6 +46,20 @@ async def test_a_page_is_cut_at_the_first_end_so_that_no_key_between_is_missed(
     world[2].error = REFUSED
     page = await scan(world)
     assert (page.keys, page.next_start) == ([b"a", b"b"], b"b")
+
+
+async def test_a_copy_that_may_not_vote_is_taken_in_and_does_not_count(world, autojump_clock):
+    world[0].page = msgspec.structs.replace(rows(world, [b"a"]), complete=False)
+    world[1].page = rows(world, [b"a", b"b"])
+    world[2].page = rows(world, [b"c"])
+    world[2].delay_s = 1.0
+    assert (await scan(world)).keys == [b"a", b"b", b"c"]
+
+
+async def test_copies_that_may_not_vote_are_better_than_no_answer(world, autojump_clock):
+    world[0].page = world[1].page = msgspec.structs.replace(rows(world, [b"a"]), complete=False)
+    world[2].error = REFUSED
+    assert (await scan(world)).keys == [b"a"]
 
 
 async def test_a_key_that_is_a_tombstone_after_merging_is_left_out(world, autojump_clock):

@@ -169,8 +169,10 @@ def test_a_page_has_the_records_in_order_and_without_values_if_bare(home):
     for key in (b"b\0y", b"b\0x"):
         home.ask(ReplicaPut(1, key, home.walk, RECORD))
     page = home.ask_now(GetPage(1, home.walk, b"b\0", b"", 1, False))
-    assert page == Page([(b"b\0x", RECORD)], b"b\0x", [])
+    assert page == Page([(b"b\0x", RECORD)], b"b\0x", [], complete=False)
+    home.completeness.begin(1, ())
     bare = home.ask_now(GetPage(1, home.walk, b"b\0", b"b\0x", 10, True))
+    assert bare.complete
     ((key, record),) = bare.rows
     assert key == b"b\0y"
     assert decode_record(record).siblings[0].value == b""
