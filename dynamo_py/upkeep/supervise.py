@@ -44,6 +44,7 @@ class Supervisor:
         pause_s = PAUSE_FIRST_S
         while True:
             failed = False
+            began = trio.current_time()
             try:
                 await loop()
             except* DynamoError as group:  # alone, or out of a nursery of the loop's
@@ -51,7 +52,8 @@ class Supervisor:
                 state.failures += 1
                 state.last_error = "; ".join(_messages(group))
                 log.warning("background work failed", loop=name, reason=state.last_error)
-            pause_s = min(pause_s * 2, PAUSE_MAX_S) if failed else PAUSE_FIRST_S
+            ran_well = not failed or trio.current_time() - began > PAUSE_MAX_S
+            pause_s = PAUSE_FIRST_S if ran_well else min(pause_s * 2, PAUSE_MAX_S)
             await trio.sleep(pause_s * self._random.uniform(0.5, 1.0))
 
     def statistics(self) -> dict[str, LoopState]:
