@@ -105,10 +105,6 @@ class ClusterState:
             self.members.entries,
         )
 
-    def table_message(self) -> Table:
-        """As `message`; the name by which coordinators ask."""
-        return self.message()
-
     def digest(self) -> tuple[int, int]:
         """Equal for equal tables and member maps."""
         return (self.table.digest, self.members.digest)

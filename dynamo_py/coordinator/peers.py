@@ -24,7 +24,7 @@ class Tables(Protocol):
         """Take in newer entries; whether there were any."""
         ...
 
-    def table_message(self) -> Table:
+    def message(self) -> Table:
         """All that this node knows, to be told to another."""
         ...
 
@@ -62,7 +62,7 @@ class Peers:
 
         def learn(reply: Message | DynamoError) -> None:
             if isinstance(reply, OtherWalk) and not self._tables.merge_entries(reply.entries):
-                self._links.tell(address, self._tables.table_message())
+                self._links.tell(address, self._tables.message())
                 request(address, message, wait_s=wait_s, on_reply=on_reply, trace_id=trace_id)
             else:
                 on_reply(reply)

@@ -1,1 +1,1 @@
-"""Credentials, roles and the challenge-response between nodes."""
+"""The room for credentials and roles. Empty in this version: see SECURITY.md."""

@@ -41,7 +41,7 @@ class FakeTables:
         self.learned.append(list(entries))
         return self.is_news
 
-    def table_message(self):
+    def message(self):
         return TABLE
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dyn_cli.dev.defaults import BASE_PORT, NODES, PARTITIONS, REPLICAS
 from dyn_cli.failures import Refused, Status
 from dyn_cli.options import Group, Settings, pass_settings
 from dyn_cli.output import print_json, print_table, print_text
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NODES = 3
 NODES_MAX = 50
-BASE_PORT = 7700
-PARTITIONS = 64
-REPLICAS = 3
 FOLLOW_S = 0.2
 
 _directory_option = click.option(

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from dyn_cli.dev.cluster import DevCluster
-from dyn_cli.dev.commands import BASE_PORT, NODES, PARTITIONS, REPLICAS
+from dyn_cli.dev.defaults import BASE_PORT, NODES, PARTITIONS, REPLICAS
 from dyn_cli.dev.state import PORT_MAX, ClusterEntry, DevDirectory, last_port, new_cluster
 from dyn_cli.failures import Refused
 from dyn_cli.node_run import config_of
