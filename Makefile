@@ -30,10 +30,11 @@ PYTHON = $(shell for candidate in python3.14 python3.13 python3.12 python3.11 py
 	$$candidate -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' \
 		2>/dev/null && { command -v $$candidate; break; }; done)
 
-.PHONY: help bench demo test check lint ruff types imports tests up clean
+.PHONY: help bench demo test check lint ruff types imports tests up clean \
+	sim sim-many sim-same sim-mutants
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(RUN_READY) ## three real nodes, a shopping cart, a node killed and brought back
 	@$(BIN)/python -m shopping_cart.demo
@@ -47,6 +48,26 @@ up: $(RUN_READY) ## a dev cluster of three nodes that stays, until Ctrl-C
 
 bench: $(RUN_READY) ## puts and gets per second on three nodes of this machine
 	@$(BIN)/python -m bench.first_light
+
+SEED ?= 1
+FROM ?= 1
+DURATION ?= 60
+NODES ?= 5
+FAULTS ?= bounded
+
+sim: $(RUN_READY) ## a cluster in virtual time: SEED= DURATION= NODES= FAULTS=
+	@$(BIN)/python -m dynamo_py.testing one --seed $(SEED) --duration $(DURATION) \
+		--nodes $(NODES) --faults $(FAULTS)
+
+sim-many: $(RUN_READY) ## many seeds: COUNT= FROM= DURATION= NODES= FAULTS=
+	@$(BIN)/python -m dynamo_py.testing many --count $(or $(COUNT),300) --from $(FROM) \
+		--duration $(DURATION) --nodes $(NODES) --faults $(FAULTS)
+
+sim-same: $(RUN_READY) ## each seed twice, in two processes: COUNT= FROM=
+	@$(BIN)/python -m dynamo_py.testing same --count $(or $(COUNT),50) --from $(FROM)
+
+sim-mutants: $(RUN_READY) ## in how many seeds is each planted bug found? COUNT=
+	@$(BIN)/python -m studies.mutants --count $(or $(COUNT),40)
 
 clean: ## remove the virtual environment, caches and build products
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -199,24 +199,39 @@ class Bucket:
         ``change`` gets the value, or None; it returns the new one, or `DELETE`. It is a plain
         function and may run again. ``resolve`` makes one value of several, oldest first (see
         `dynamo_py.resolve`). Raises `SiblingsFound` where there are several values and no
-        ``resolve``, or still after five rounds; this update may be one of them then.
+        ``resolve``, or still after five rounds; this update may be one of them then. Whatever it
+        raises after its first write has the outcome ``"unknown"``.
         """
         left = _Countdown(timeout)
         found = await self.get(key, timeout=left())
         value = change(_resolved(found, resolve))
-        for _ in range(UPDATES_MAX):
-            if value is DELETE and not found.exists:
-                return _nothing_deleted(found)
-            if value is DELETE:
-                done = await self.delete(key, context=found, timeout=left())
-            else:
-                done = await self.put(key, value, context=found, timeout=left())
-            if done.siblings_count <= 1:
-                return done
+        if value is DELETE and not found.exists:
+            return _nothing_deleted(found)
+        done = await self._replace(key, value, found, left())
+        try:
+            return await self._merge_siblings(key, done, resolve, left)
+        except DynamoError as error:
+            error.outcome = "unknown"  # Of the update, whatever became of this last request.
+            raise
+
+    async def _replace(self, key: Key, value: Any, found: Fetched, timeout_s: float) -> Stored:
+        if value is DELETE:
+            return await self.delete(key, context=found, timeout=timeout_s)
+        return await self.put(key, value, context=found, timeout=timeout_s)
+
+    async def _merge_siblings(
+        self, key: Key, done: Stored, resolve: Resolver | None, left: _Countdown
+    ) -> Stored:
+        """Put the merged value until the one that ``done`` has left is alone."""
+        rounds = 0
+        while done.siblings_count > 1 and rounds < UPDATES_MAX:
+            rounds += 1
             found = await self.get(key, timeout=left())
             if not found.exists:
                 return done
-            value = _resolved(found, resolve)
+            done = await self._replace(key, _resolved(found, resolve), found, left())
+        if done.siblings_count <= 1:
+            return done
         raise SiblingsFound(
             f"{key!r} still has several values after {UPDATES_MAX} rounds: other clients write"
             " it all the time",

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from dynamo_py.client.bucket import Store
 from dynamo_py.client.requests import RemoteRequests
+from dynamo_py.environment import Environment
 from dynamo_py.errors import InvalidRequest
 from dynamo_py.lifetimes import background
 from dynamo_py.net.world import real_environment, split_address
@@ -32,7 +33,16 @@ async def connect(
         raise InvalidRequest("this version knows neither credentials nor TLS yet")
     for address in addresses:
         split_address(address)
-    requests = RemoteRequests(real_environment(), addresses, cluster=cluster)
+    async with connect_in(real_environment(), addresses, cluster=cluster) as store:
+        yield store
+
+
+@asynccontextmanager
+async def connect_in(
+    environment: Environment, addresses: tuple[str, ...], *, cluster: str | None = None
+) -> AsyncIterator[Store]:
+    """As `connect`, in a world of the caller's choice."""
+    requests = RemoteRequests(environment, addresses, cluster=cluster)
     async with background() as nursery:
         nursery.start_soon(requests.run)
         await requests.wait_connected()

@@ -9,9 +9,8 @@ written, never changes either; nothing is ever overwritten that could not be rea
 
 from __future__ import annotations
 
-import fcntl
-import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated
@@ -19,7 +18,13 @@ from typing import Annotated
 import msgspec
 
 from dynamo_py.errors import StorageError, WrongState
-from dynamo_py.storage.durable_files import TEMPORARY_SUFFIX, replace_file, sync_directory
+from dynamo_py.storage.durable_files import (
+    SYSTEM_FILES,
+    TEMPORARY_SUFFIX,
+    Files,
+    replace_file,
+    sync_directory,
+)
 
 FORMAT_VERSION = 1
 NODE_FILE = "node.json"
@@ -51,10 +56,13 @@ class _Format(msgspec.Struct):
 class DataDirectory:
     """A directory that this process holds. Close it, or use it in a ``with`` statement."""
 
-    def __init__(self, path: Path, lock_descriptor: int, identity: NodeIdentity) -> None:
+    def __init__(
+        self, path: Path, files: Files, *, unlock: Callable[[], None], identity: NodeIdentity
+    ) -> None:
         """For `open` alone."""
         self.path = path
-        self._lock_descriptor: int | None = lock_descriptor
+        self._files = files
+        self._unlock: Callable[[], None] | None = unlock
         self._identity = identity
 
     @classmethod
@@ -66,20 +74,22 @@ class DataDirectory:
         random: random.Random,
         now_ms: int,
         cluster_id: str | None = None,
+        files: Files = SYSTEM_FILES,
     ) -> DataDirectory:
         """Take the directory, which is made if there is none, mode 0700.
 
-        ``random`` makes the id of a new node, and ``now_ms`` is kept as its birthday. Raises
+        ``random`` makes the id of a new node, ``now_ms`` is kept as its birthday, and
+        ``files`` is the file system that the directory is on. Raises
         `WrongState` when another process holds the directory, when it belongs to another
         cluster, or when it is full of something else; `StorageError` when it cannot be read
         or written. Nothing in it was changed then, beside the lock's file.
         """
         place = Path(path)
-        _make(place)
-        _refuse_foreign_files(place)
-        descriptor = _lock(place)
+        _make(place, files)
+        _refuse_foreign_files(place, files)
+        unlock = _lock(place, files)
         try:
-            identity = _read(place / NODE_FILE)
+            identity = _read(place / NODE_FILE, files)
             if identity is None:
                 identity = NodeIdentity(
                     format=FORMAT_VERSION,
@@ -88,12 +98,12 @@ class DataDirectory:
                     cluster_name=cluster_name,
                     created_ms=now_ms,
                 )
-                replace_file(place / NODE_FILE, _encoded(identity))
+                replace_file(place / NODE_FILE, _encoded(identity), files=files)
             _refuse_other_cluster(place, identity, cluster_name, cluster_id)
         except BaseException:
-            os.close(descriptor)
+            unlock()
             raise
-        return cls(place, descriptor, identity)
+        return cls(place, files, unlock=unlock, identity=identity)
 
     @property
     def identity(self) -> NodeIdentity:
@@ -110,19 +120,19 @@ class DataDirectory:
 
         Raises `WrongState` when another one is, and `StorageError` when it cannot be written.
         """
-        assert self._lock_descriptor is not None, "closed"
+        assert self._unlock is not None, "closed"
         _refuse_other_cluster(self.path, self._identity, self._identity.cluster_name, cluster_id)
         if self._identity.cluster_id is None:
             joined = msgspec.structs.replace(self._identity, cluster_id=cluster_id)
-            replace_file(self.path / NODE_FILE, _encoded(joined))
+            replace_file(self.path / NODE_FILE, _encoded(joined), files=self._files)
             self._identity = joined
 
     def close(self) -> None:
         """Let another process have the directory. May be called twice."""
-        if self._lock_descriptor is not None:
+        if self._unlock is not None:
             # The file stays: who removed it could remove one that was locked since.
-            os.close(self._lock_descriptor)
-            self._lock_descriptor = None
+            self._unlock()
+            self._unlock = None
 
     def __enter__(self) -> DataDirectory:
         return self
@@ -136,18 +146,21 @@ class DataDirectory:
         self.close()
 
 
-def _make(place: Path) -> None:
+def _make(place: Path, files: Files) -> None:
     try:
-        if not place.is_dir():
-            place.mkdir(mode=0o700, parents=True)
-            sync_directory(place.parent)
+        missing = [each for each in (place, *place.parents) if not files.is_directory(each)]
+        if place in missing:
+            files.make_directory(place)
+            # A parent that was made as well could be lost with all that is in it.
+            for made in missing:
+                sync_directory(made.parent, files=files)
     except OSError as error:
         raise StorageError(f"the directory {place} cannot be made ({error.strerror})") from error
 
 
-def _refuse_foreign_files(place: Path) -> None:
+def _refuse_foreign_files(place: Path, files: Files) -> None:
     try:
-        names = {entry.name for entry in place.iterdir()}
+        names = set(files.names(place))
     except OSError as error:
         raise StorageError(f"the directory {place} cannot be read ({error.strerror})") from error
     foreign = sorted(names - _NOT_FOREIGN)
@@ -158,32 +171,32 @@ def _refuse_foreign_files(place: Path) -> None:
         )
 
 
-def _lock(place: Path) -> int:
-    """A descriptor that holds the lock, with this process's id in the file for others."""
+def _lock(place: Path, files: Files) -> Callable[[], None]:
+    """Hold the directory; gives what lets it go."""
+    file = place / LOCK_FILE
     try:
-        descriptor = os.open(place / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StorageError(f"{place / LOCK_FILE} cannot be opened ({error.strerror})") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        return files.lock(file)
     except BlockingIOError as error:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        os.close(descriptor)
         raise WrongState(
-            f"the data directory {place} is in use by process {holder or 'unknown'}"
+            f"the data directory {place} is in use by process {_holder(file, files)}"
         ) from error
     except OSError as error:
-        os.close(descriptor)
-        raise StorageError(f"{place / LOCK_FILE} cannot be locked ({error.strerror})") from error
-    return descriptor
+        raise StorageError(f"{file} cannot be locked ({error.strerror})") from error
 
 
-def _read(file: Path) -> NodeIdentity | None:
+def _holder(file: Path, files: Files) -> str:
+    """What the holder of the lock wrote into the file."""
+    try:
+        content = files.read(file)
+    except OSError:
+        return "unknown"
+    return content.decode("ascii", "replace").strip() or "unknown"
+
+
+def _read(file: Path, files: Files) -> NodeIdentity | None:
     """What the file says, None if there is none; `StorageError` if it cannot be trusted."""
     try:
-        content = file.read_bytes()
+        content = files.read(file)
     except FileNotFoundError:
         return None
     except OSError as error:

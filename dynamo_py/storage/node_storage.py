@@ -1,19 +1,21 @@
 """A node's storage, opened: its directory's identity and its engine.
 
-The simulator opens another kind behind the same face.
+The simulator opens it in the same way, on another file system and with another engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from dynamo_py.config import NodeConfig
 from dynamo_py.environment import Environment
 from dynamo_py.storage.directory import DataDirectory
-from dynamo_py.storage.engine import Engine
+from dynamo_py.storage.durable_files import SYSTEM_FILES, Files
+from dynamo_py.storage.engine import Durability, Engine
 from dynamo_py.storage.sqlite import SqliteEngine
 
 
@@ -64,19 +66,27 @@ class DirectoryStorage:
 
 
 @contextmanager
-def open_storage(config: NodeConfig, environment: Environment) -> Iterator[DirectoryStorage]:
+def open_storage(
+    config: NodeConfig,
+    environment: Environment,
+    *,
+    files: Files = SYSTEM_FILES,
+    open_engine: Callable[[Path, Durability], Engine] = SqliteEngine,
+) -> Iterator[DirectoryStorage]:
     """Open the directory that ``config`` names; close it when the body ends.
 
-    Raises `WrongState` for a directory of another cluster or process, `StorageError` for one
-    that cannot be used.
+    ``files`` is the file system that it is on, and ``open_engine`` is given the path of the
+    engine's file. Raises `WrongState` for a directory of another cluster or process,
+    `StorageError` for one that cannot be used.
     """
     with DataDirectory.open(
         config.data_dir,
         cluster_name=config.cluster,
         random=environment.random,
         now_ms=environment.clock.wall_ms(),
+        files=files,
     ) as directory:
-        engine = SqliteEngine(directory.database_path, config.durability)
+        engine = open_engine(directory.database_path, config.durability)
         try:
             yield DirectoryStorage(directory, engine)
         finally:

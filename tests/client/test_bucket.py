@@ -224,11 +224,28 @@ async def test_siblings_that_are_there_are_resolved_before_the_change(lists, mem
 
 async def test_siblings_without_a_resolver_are_an_error(lists, memory):
     interfering(memory, [b"[7]"])
-    with pytest.raises(SiblingsFound):
+    with pytest.raises(SiblingsFound) as after_the_put:
         await lists.update("alice", adding(1))
-    with pytest.raises(SiblingsFound):
+    with pytest.raises(SiblingsFound) as before_any_put:
         await lists.update("alice", adding(2))
     assert len(puts(memory)) == 1
+    assert after_the_put.value.outcome == "unknown"
+    assert before_any_put.value.outcome == "not_applied"
+
+
+async def test_an_update_whose_merging_fails_may_have_happened(lists, memory):
+    interfering(memory, [b"[7]"])
+    before_put = memory.before
+
+    def fail_the_second_get(message: wire.Message) -> None:
+        if puts(memory) and isinstance(message, wire.Get):
+            raise NodeUnavailable("gone", outcome="not_applied")
+        before_put(message)
+
+    memory.before = fail_the_second_get
+    with pytest.raises(NodeUnavailable) as caught:
+        await lists.update("alice", adding(1), resolve.union)
+    assert caught.value.outcome == "unknown"
 
 
 async def test_an_update_gives_up_where_others_never_rest(lists, memory):
@@ -236,7 +253,8 @@ async def test_an_update_gives_up_where_others_never_rest(lists, memory):
     with pytest.raises(SiblingsFound, match=f"after {UPDATES_MAX} rounds") as caught:
         await lists.update("alice", adding(1), resolve.union)
     assert caught.value.count == 2
-    assert len(puts(memory)) == UPDATES_MAX
+    assert caught.value.outcome == "unknown"
+    assert len(puts(memory)) == 1 + UPDATES_MAX
     assert any(1 in value for value in (await lists.get("alice")).values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,17 +13,30 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from dynamo_py.storage.engine import SCAN_BYTES_MAX, Change, Engine, Space
+from dynamo_py.storage.engine import SCAN_BYTES_MAX, Change, Durability, Engine, Space
 from dynamo_py.storage.memory import MemoryEngine
 from dynamo_py.storage.sqlite import SqliteEngine
+from dynamo_py.testing.disk import Disk
+from dynamo_py.testing.engine import SimulatedEngine
+from dynamo_py.testing.trace import Trace
 
 Factory = Callable[[Path], Engine]
+
+
+def simulated(durability: Durability) -> Engine:
+    """On a new disk each time."""
+    disk = Disk(random.Random(1), Trace(lambda: 0.0), name="a")
+    return SimulatedEngine(disk.boot(), Path("/store"), durability)
+
 
 FACTORIES: dict[str, Factory] = {
     "memory": lambda path: MemoryEngine(),
     "sqlite, durability commit": lambda path: SqliteEngine(path / "store", "commit"),
     "sqlite, durability interval": lambda path: SqliteEngine(path / "store", "interval"),
     "sqlite, durability none": lambda path: SqliteEngine(path / "store", "none"),
+    "simulated, durability commit": lambda path: simulated("commit"),
+    "simulated, durability interval": lambda path: simulated("interval"),
+    "simulated, durability none": lambda path: simulated("none"),
 }
 
 
@@ -239,13 +253,15 @@ def machine_for(factory: Factory) -> type[RuleBasedStateMachine]:
             assert stats.bytes == sum(size_bytes.values())
             assert stats.hint_bytes == size_bytes[Space.HINTS]
             assert all(self.engine.is_empty(space) == (not in_space[space]) for space in Space)
-            if isinstance(self.engine, MemoryEngine | SqliteEngine):
+            if isinstance(self.engine, MemoryEngine | SqliteEngine | SimulatedEngine):
                 self.engine._check()
 
     return EngineAgainstDictionary
 
 
-@pytest.mark.parametrize("name", ["memory", "sqlite, durability commit"])
+@pytest.mark.parametrize(
+    "name", ["memory", "sqlite, durability commit", "simulated, durability interval"]
+)
 def test_an_engine_behaves_as_a_dictionary_does(name: str):
     run_state_machine_as_test(
         machine_for(FACTORIES[name]),

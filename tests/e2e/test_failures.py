@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 
@@ -10,13 +11,34 @@ import trio
 
 import dynamo_py
 from dynamo_py.testing.checkers.lost_writes import check_nothing_lost
-from dynamo_py.testing.history import History, Outcome
+from dynamo_py.testing.checkers.phantoms import check_no_phantoms
+from dynamo_py.testing.history import History, Outcome, Write
 
 TASKS = 64
 PUTS = int(os.environ.get("DYNAMO_TEST_PUTS", "4000"))
 """More of them make a longer test of the same kind; 20,000 take about a minute."""
 KEYS = 500
 CALLS = 2_000
+
+
+async def read_and_put(bucket: dynamo_py.Bucket, key: str, name: str, client: str) -> Write:
+    """Put ``name`` in place of what is found, and tell how it went."""
+    began_s = trio.current_time()
+    saw: frozenset[str] = frozenset()
+    # Until the put is sent nothing can have happened; from then on anything can.
+    outcome, is_degraded = Outcome.NOT_APPLIED, False
+    with contextlib.suppress(dynamo_py.QuorumNotMet, dynamo_py.NodeUnavailable, TimeoutError):
+        found = await bucket.get(key)
+        saw, outcome = names(found), Outcome.UNKNOWN
+        stored = await bucket.put(key, name.encode(), context=found)
+        outcome, is_degraded = Outcome.ACKNOWLEDGED, stored.degraded
+    ended_s = trio.current_time()
+    return Write(key, name, False, saw, client, began_s, ended_s, outcome, is_degraded)
+
+
+def names(found: dynamo_py.Fetched) -> frozenset[str]:
+    """The names of the writes whose values were found."""
+    return frozenset(value.decode() for value in found.values)
 
 
 async def test_no_acknowledged_put_is_lost_while_each_node_in_turn_is_killed(cluster):
@@ -29,14 +51,7 @@ async def test_no_acknowledged_put_is_lost_while_each_node_in_turn_is_killed(clu
         bucket = store.bucket("registers")
         for number in counter:
             key = f"key-{generator.randrange(KEYS)}"
-            value = b"%d" % number
-            try:
-                found = await bucket.get(key)
-                await bucket.put(key, value, context=found)
-            except (dynamo_py.QuorumNotMet, dynamo_py.NodeUnavailable, TimeoutError):
-                history.note(key, value, (), Outcome.UNKNOWN)
-            else:
-                history.note(key, value, found.values, Outcome.ACKNOWLEDGED)
+            history.writes.append(await read_and_put(bucket, key, str(number), f"task-{task}"))
 
     async def kill_in_turn() -> int:
         kills = 0
@@ -57,9 +72,10 @@ async def test_no_acknowledged_put_is_lost_while_each_node_in_turn_is_killed(clu
         bucket = store.bucket("registers")
         for number in range(KEYS):
             found = await bucket.get(f"key-{number}", r="all")
-            history.note_final(f"key-{number}", found.values)
+            history.final[f"key-{number}"] = names(found)
 
     assert len(history.writes) == PUTS
+    assert check_no_phantoms(history) == []
     assert check_nothing_lost(history) == []
     acknowledged = sum(w.outcome is Outcome.ACKNOWLEDGED for w in history.writes)
     assert acknowledged > PUTS * 0.95

@@ -14,6 +14,7 @@ import pytest
 
 from dynamo_py.errors import DynamoError, StorageError, WrongState
 from dynamo_py.storage.directory import LOCK_FILE, NODE_FILE, DataDirectory
+from dynamo_py.storage.durable_files import SystemFiles
 
 CLUSTER = "0" * 31 + "1"
 OTHER_CLUSTER = "0" * 31 + "2"
@@ -166,3 +167,22 @@ def test_a_path_that_is_no_directory_is_refused(tmp_path: Path):
         opened(tmp_path / "file")
     with pytest.raises(StorageError, match="cannot be made"):
         opened(tmp_path / "file" / "below")
+
+
+def test_the_names_of_all_directories_that_were_made_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced: list[Path] = []
+    monkeypatch.setattr(SystemFiles, "sync_directory", lambda files, path: synced.append(path))
+    opened(tmp_path / "some" / "where").close()
+    assert synced == [tmp_path / "some", tmp_path, tmp_path / "some" / "where"]
+
+
+@pytest.mark.parametrize(("written", "told"), [(b"17\n", "17"), (b"", "unknown")])
+def test_who_holds_a_directory_is_told_as_far_as_it_is_known(
+    tmp_path: Path, written: bytes, told: str
+):
+    with opened(tmp_path):
+        (tmp_path / LOCK_FILE).write_bytes(written)
+        with pytest.raises(WrongState, match=f"in use by process {told}"):
+            opened(tmp_path)

@@ -1,0 +1,267 @@
+"""The kinds of faults: what each does to a simulated cluster, and how it is undone.
+
+Each kind is a function of a `Stage`: it begins the fault and returns what it did, in words, and
+how it ends; None where it cannot be now (a node that is down cannot be paused). Faults may
+overlap, on one node too, so each ends only what it began.
+
+Knows nothing of when faults happen (`dynamo_py.testing.schedule`), and nothing of the nodes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dynamo_py.testing.hosts import Host
+from dynamo_py.testing.simulation import Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that has begun."""
+
+    text: str
+    end: Callable[[], None]
+    ended: str = "over"
+    """What its end is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where faults happen: the cluster, and what they are drawn by."""
+
+    sim: Simulation
+    random: random.Random
+    clients: tuple[str, ...]
+    """The hosts of clients: the network splits for them too."""
+    victims: tuple[Host, ...]
+    """Whose disks may be destroyed: fewer than DW, where nothing is to be lost by it."""
+
+    @property
+    def nodes(self) -> list[str]:
+        """The hosts of nodes."""
+        return [host.name for host in self.sim.hosts]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """All links, each in both directions."""
+        places = [*self.nodes, *self.clients]
+        return [(one, two) for one in places for two in places if one != two]
+
+    def running(self, hosts: Iterable[Host] | None = None) -> Host | None:
+        """One of those with a process, if there is any."""
+        among = [host for host in hosts or self.sim.hosts if host.is_running]
+        return self.random.choice(among) if among else None
+
+    def block(self, pairs: Iterable[tuple[str, str]], text: str) -> Fault:
+        """A fault that lets nothing through from each first to each second."""
+        return Fault(text, self.sim.overlaps.block(pairs), "healed")
+
+    def crash(self, host: Host) -> tuple[str, Callable[[], None]]:
+        """End its process in one of the ways there are; in words, and how it starts again."""
+        lose: Literal["all", "some"] = "all" if self.random.random() < 0.5 else "some"
+        silently = self.random.random() < 0.3
+        host.crash(lose=lose, silently=silently)
+        how = "power lost" if silently else "process ended"
+        return f"{host.name} ({how}, {lose} that was not synced is gone)", host.start
+
+
+Kind = Callable[[Stage], Fault | None]
+
+
+# --- the network --------------------------------------------------------------------------------
+
+
+def split(stage: Stage) -> Fault:
+    """Two sides that cannot reach each other; each client is on one of them."""
+    nodes = stage.nodes
+    left = set(stage.random.sample(nodes, stage.random.randint(1, len(nodes) - 1)))
+    left |= {client for client in stage.clients if stage.random.random() < 0.5}
+    pairs = [(one, two) for one, two in stage.pairs if (one in left) != (two in left)]
+    sides = [[name for name in nodes if (name in left) is is_left] for is_left in (True, False)]
+    return stage.block(pairs, f"split: {' '.join(sides[0])} | {' '.join(sides[1])}")
+
+
+def one_way(stage: Stage) -> Fault:
+    """Nothing gets from one node to some others; the way back is open."""
+    source = stage.random.choice(stage.nodes)
+    others = [name for name in stage.nodes if name != source]
+    targets = sorted(stage.random.sample(others, stage.random.randint(1, len(others))))
+    text = f"one way: {source} does not reach {' '.join(targets)}"
+    return stage.block([(source, target) for target in targets], text)
+
+
+def isolation(stage: Stage) -> Fault:
+    """One node reaches nobody, and nobody reaches it."""
+    lonely = stage.random.choice(stage.nodes)
+    return stage.block([pair for pair in stage.pairs if lonely in pair], f"isolated: {lonely}")
+
+
+def ring_of_majorities(stage: Stage) -> Fault:
+    """Each node reaches a majority, and each another one."""
+    names = stage.random.sample(stage.nodes, len(stage.nodes))
+    count = len(names)
+    reach = (count // 2 + 1) // 2
+    """How far to either side on the circle: a majority, with itself."""
+
+    def distance(one: str, two: str) -> int:
+        steps = abs(names.index(one) - names.index(two))
+        return min(steps, count - steps)
+
+    pairs = [(a, b) for a in names for b in names if distance(a, b) > reach]
+    return stage.block(pairs, f"ring of majorities: {' '.join(names)}")
+
+
+def loss(stage: Stage) -> Fault:
+    """Some of what is sent is lost on the way, and sent again later."""
+    share = stage.random.choice((0.01, 0.05, 0.2))
+    return Fault(f"loss: {share:.0%} of what is sent", stage.sim.overlaps.lose(stage.pairs, share))
+
+
+def delay(stage: Stage) -> Fault:
+    """Every link takes longer, each by its own time: what is sent first need not be first."""
+    limit_s = stage.random.choice((0.01, 0.1, 0.6))
+    delays = {pair: stage.random.uniform(0.0, limit_s) for pair in stage.pairs}
+    return Fault(f"delay: up to {limit_s * 1000:.0f} ms a link", stage.sim.overlaps.slow(delays))
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+
+def slow_disk(stage: Stage) -> Fault:
+    """One node's disk is slow."""
+    host = stage.random.choice(stage.sim.hosts)
+    delay_s = stage.random.choice((0.02, 0.2, 1.0))
+    host.disk_delay_s += delay_s
+
+    def end() -> None:
+        host.disk_delay_s -= delay_s
+
+    return Fault(f"slow disk: {host.name}, {delay_s * 1000:.0f} ms a commit", end)
+
+
+def pause(stage: Stage) -> Fault | None:
+    """One node's process is stopped for a while, as by SIGSTOP."""
+    host = stage.running()
+    if host is None:
+        return None
+    host.pause()
+    return Fault(f"pause: {host.name}", host.resume, "resumed")
+
+
+def crash(stage: Stage) -> Fault | None:
+    """One node ends at once, and is started again later."""
+    host = stage.running()
+    if host is None:
+        return None
+    text, start = stage.crash(host)
+    return Fault(f"crash: {text}", start, "started")
+
+
+# --- disks --------------------------------------------------------------------------------------
+
+
+def full_disk(stage: Stage) -> Fault | None:
+    """No room on one disk."""
+    host = stage.random.choice(stage.sim.hosts)
+    if host.disk.full:
+        return None
+    host.disk.full = True
+
+    def end() -> None:
+        host.disk.full = False
+
+    return Fault(f"disk full: {host.name}", end)
+
+
+def failed_sync(stage: Stage) -> Fault | None:
+    """One fsync fails; the node refuses writes until it is started again."""
+    host = stage.running()
+    if host is None:
+        return None
+    host.disk.fail_next_sync()
+
+    def end() -> None:
+        host.crash()
+        host.start()
+
+    return Fault(f"failed fsync: {host.name}", end, "started again")
+
+
+def wipe(stage: Stage) -> Fault | None:
+    """One node loses its disk, and comes back on an empty one."""
+    host = stage.running(stage.victims)
+    if host is None:
+        return None
+    text, start = stage.crash(host)
+    host.disk.wipe()
+    return Fault(f"wipe: {text}", start, "started")
+
+
+def rollback(stage: Stage) -> Fault | None:
+    """One node comes back on an older copy of its disk."""
+    host = stage.running(stage.victims)
+    if host is None or host.copy is None:
+        return None
+    text, start = stage.crash(host)
+    host.disk.roll_back(host.copy.snapshot)
+    age_s = stage.sim.now - host.copy.taken_s
+    return Fault(f"rolled back by {age_s:.1f} s: {text}", start, "started")
+
+
+def rot(stage: Stage) -> Fault | None:
+    """A row on one disk rots."""
+    host = stage.running(stage.victims)
+    row = None if host is None else host.rot(stage.random)
+    if host is None or row is None:
+        return None
+    space, partition, key = row
+    text = f"rot: {host.name}, {space.name.lower()} {partition} {key!r}"
+    return Fault(text, _nothing, ended="")
+
+
+# --- clocks -------------------------------------------------------------------------------------
+
+
+def clock_jump(stage: Stage) -> Fault:
+    """One wall clock jumps, either way."""
+    host = stage.random.choice(stage.sim.hosts)
+    seconds = stage.random.choice((-1, 1)) * stage.random.choice((0.05, 1.0, 30.0, 3600.0))
+    host.clock.jump(seconds)
+    return Fault(f"clock jump: {host.name} by {seconds:+g} s", host.clock.correct, "corrected")
+
+
+def clock_drift(stage: Stage) -> Fault:
+    """One clock runs too fast or too slow."""
+    host = stage.random.choice(stage.sim.hosts)
+    rate = stage.random.choice((0.95, 0.999, 1.001, 1.05))
+    host.clock.drift(rate)
+    return Fault(f"clock drift: {host.name} at {rate:g}", host.clock.correct, "corrected")
+
+
+def _nothing() -> None:
+    """What is rotten stays so until it is written again."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "split": split,
+    "one-way": one_way,
+    "isolation": isolation,
+    "majorities": ring_of_majorities,
+    "loss": loss,
+    "delay": delay,
+    "slow": slow_disk,
+    "pause": pause,
+    "crash": crash,
+    "full": full_disk,
+    "sync": failed_sync,
+    "wipe": wipe,
+    "rollback": rollback,
+    "rot": rot,
+    "jump": clock_jump,
+    "drift": clock_drift,
+}
+"""All kinds, by the names under which they can be asked for. Join, leave and replace will
+stand here once nodes can do so while the cluster holds data."""

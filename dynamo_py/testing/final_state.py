@@ -1,0 +1,44 @@
+"""What a whole cluster holds of a key: every running node's copy and hint, merged.
+
+What the repair of the cluster would come to, were it given the time. Knows the replicas, and
+nothing of histories.
+"""
+
+from __future__ import annotations
+
+from dynamo_py.causality import decode_record, encode_record, merge_all
+from dynamo_py.client.results import Fetched, fetched
+from dynamo_py.errors import Damaged
+from dynamo_py.node import Node
+from dynamo_py.testing.simulation import Simulation
+from dynamo_py.wire import messages as wire
+from dynamo_py.wire.keys import routing_key
+
+
+class FinalState:
+    """Reads all nodes of a simulation."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+
+    async def read(self, bucket: str, key: str) -> Fetched:
+        """What the nodes hold of the key together, its values as bytes."""
+        nodes = list(self._sim.nodes.values())
+        records = [record for node in nodes if (record := _held(node, routing_key(bucket, key)))]
+        merged = merge_all([decode_record(record) for record in records])
+        answer = wire.Fetched(
+            encode_record(merged) if records else None,
+            nodes[0].environment.clock.wall_ms(),
+            [node.config.name for node in nodes],
+            degraded=False,
+            primaries=len(nodes),
+        )
+        return fetched(key, answer, bytes)
+
+
+def _held(node: Node, key: bytes) -> bytes | None:
+    """This node's copy and hint; nothing where the one that there was is damaged."""
+    try:
+        return node.replica.read(node.view.partition_of(key), key)[0]
+    except Damaged:
+        return None

@@ -1,0 +1,188 @@
+"""One host of a simulated cluster: a machine with a disk and clocks, and a node's process on it.
+
+The process is the production node. It ends with the host's crash, and from that moment nothing
+that it still does, in a ``finally`` say, reaches disk or network. A process that ends by
+itself, as one does that cannot read its disk, is started again a little later, as a service
+manager would.
+
+Knows nothing of schedules of faults or of other hosts.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import trio
+
+from dynamo_py.config import NodeConfig
+from dynamo_py.environment import Environment
+from dynamo_py.errors import DynamoError
+from dynamo_py.node import Node
+from dynamo_py.storage.directory import DATABASE_FILE
+from dynamo_py.storage.engine import Address, Space
+from dynamo_py.storage.node_storage import open_storage
+from dynamo_py.testing.clocks import SimulatedClock
+from dynamo_py.testing.disk import Disk, Snapshot
+from dynamo_py.testing.engine import SimulatedEngine
+from dynamo_py.testing.network import Network
+from dynamo_py.testing.randomness import Streams
+from dynamo_py.testing.scheduling import Scheduler
+from dynamo_py.testing.trace import Trace
+
+T = TypeVar("T")
+
+DISK_S = 0.0005
+"""How long a commit takes, on the average, of which a part before and a part after the work."""
+START_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all hosts of a simulation share."""
+
+    scheduler: Scheduler
+    streams: Streams
+    trace: Trace
+    network: Network
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCopy:
+    """A copy of a disk, and the virtual second at which it was taken."""
+
+    taken_s: float
+    snapshot: Snapshot
+
+
+class Host:
+    """A machine. Its process lives in `run`, from each `start` to the next `crash`."""
+
+    def __init__(self, config: NodeConfig, world: World) -> None:
+        self.name = config.name
+        self.config = config
+        self.clock = SimulatedClock(trio.current_time)
+        self.disk = Disk(world.streams.named(f"disk {config.name}"), world.trace, name=config.name)
+        self.disk_delay_s = 0.0
+        """How much longer than usual each commit takes."""
+        self.node: Node | None = None
+        """The running node, if it has come as far."""
+        self.refusal: DynamoError | None = None
+        """Why the process ended last, where it did so by itself."""
+        self.copy: DiskCopy | None = None
+        """The last copy that was taken of the disk."""
+        self.boots = 0
+        self._world = world
+        self._latency = world.streams.named(f"commits {config.name}")
+        self._is_wanted = False
+        self._changed = trio.Event()
+        self._process = trio.CancelScope()
+
+    # --- what can be done to it ---------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the node's process, if there is none."""
+        self._is_wanted = True
+        self._tell()
+
+    def crash(self, *, lose: Literal["all", "some"] = "some", silently: bool = False) -> None:
+        """End the process at once: un-synced writes are lost, ``all`` or ``some`` of them.
+
+        ``silently``: peers are not told, as when the machine has lost its power.
+        """
+        if not self._is_wanted:
+            return
+        self._is_wanted = False
+        self.node = None
+        self._world.network.cut_off(self.name, silently=silently)
+        self.disk.crash(lose=lose)
+        self._world.scheduler.resume(self.name)  # What was paused could not end.
+        self._process.cancel()
+        self._tell()
+
+    def pause(self) -> None:
+        """As SIGSTOP: the process does nothing, and its kernel answers for it."""
+        self._world.scheduler.pause(self.name)
+
+    def resume(self) -> None:
+        """As SIGCONT."""
+        self._world.scheduler.resume(self.name)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is to be a process."""
+        return self._is_wanted
+
+    def copy_disk(self) -> None:
+        """Keep a copy of the disk, to which it may be rolled back."""
+        self.copy = DiskCopy(trio.current_time(), self.disk.snapshot())
+
+    def rot(self, generator: random.Random) -> Address | None:
+        """Let one row rot that is on the disk; which one, if there is any."""
+        path = Path(self.config.data_dir) / DATABASE_FILE
+        addresses = [a for space in Space for a in self.disk.addresses(path, space)]
+        if not addresses:
+            return None
+        address = generator.choice(addresses)
+        self.disk.flip_row(path, address)
+        return address
+
+    # --- the process --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Be a machine, until cancelled. A bug of the node's leaves here."""
+        while True:
+            while not self._is_wanted:
+                await self._changed.wait()
+            with self._world.scheduler.belonging_to(self.name):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._boot)
+            if not self._process.cancel_called:
+                await trio.sleep(START_AGAIN_S)
+
+    async def _boot(self) -> None:
+        """One life of the process."""
+        self.boots += 1
+        generator = self._world.streams.named(f"node {self.name}, boot {self.boots}")
+        transport = self._world.network.transport(self.name)
+        environment = Environment(self.clock, generator, transport, self._offload)
+        files = self.disk.boot()
+        self._process = trio.CancelScope()
+        try:
+            with (
+                self._process,
+                open_storage(
+                    self.config,
+                    environment,
+                    files=files,
+                    open_engine=partial(SimulatedEngine, files),
+                ) as storage,
+            ):
+                async with Node(self.config, environment, storage).running() as node:
+                    self.node, self.refusal = node, None
+                    await trio.sleep_forever()
+        except DynamoError as error:
+            self.refusal = error
+            self._world.trace.note("exit", self.name, error.message)
+        if not self._process.cancel_called:
+            # It has ended by itself: what it held of network and disk is free again.
+            self.node = None
+            self._world.network.cut_off(self.name, silently=False)
+            self.disk.crash(lose="some")
+
+    async def _offload(self, work: Callable[[], T]) -> T:
+        """``work()`` in the middle of the time that it takes: a crash may come before or after."""
+        takes_s = self._latency.expovariate(1 / DISK_S) + self.disk_delay_s
+        begins_s = takes_s * self._latency.random()
+        await trio.sleep(begins_s)
+        result = work()
+        await trio.sleep(takes_s - begins_s)
+        return result
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

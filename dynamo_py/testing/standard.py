@@ -1,0 +1,169 @@
+"""The standard run: a cluster, clients with a mixed load, faults, healing, and a judgement.
+
+Everything in it follows from its `StandardRun`. What is held against the promises of the store
+is what the clients did and saw, and what is left in the end; of the nodes themselves only
+their own `_check` is asked, at each fault and at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import trio
+
+from dynamo_py.errors import InvalidRequest
+from dynamo_py.testing.checkers import ALWAYS, WITHIN_BOUNDS
+from dynamo_py.testing.faults import KINDS, Stage
+from dynamo_py.testing.final_state import FinalState
+from dynamo_py.testing.report import Report, StandardRun
+from dynamo_py.testing.schedule import Schedule
+from dynamo_py.testing.simulation import Simulation
+from dynamo_py.testing.workloads import (
+    Client,
+    Statistics,
+    Weighted,
+    choose_workload,
+    standard_mix,
+)
+
+BOUNDED = "bounded"
+UNBOUNDED = "unbounded"
+NONE = "none"
+
+SETTLE_S = 6.0
+"""After the last fault: as long as an operation that was begun before may still take."""
+HEALED_S = 60.0
+"""How long the cluster may take to converge once all faults are over."""
+
+FAULT_KINDS = tuple(KINDS)
+"""What ``faults`` of a `StandardRun` may name."""
+
+
+def run_standard(run: StandardRun) -> Report:
+    """Carry out ``run``; raises a bug of a node's, and `InvalidRequest` for unknown faults."""
+    kinds = _kinds(run.faults)
+    sim = Simulation(seed=run.seed, nodes=run.nodes)
+    return sim.run(lambda _: _Course(sim, run, kinds).take())
+
+
+def _kinds(faults: str) -> Sequence[str]:
+    if faults == NONE:
+        return ()
+    if faults in (BOUNDED, UNBOUNDED):
+        return FAULT_KINDS
+    kinds = [kind.strip() for kind in faults.split(",")]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        choices = ", ".join((NONE, BOUNDED, UNBOUNDED, *FAULT_KINDS))
+        raise InvalidRequest(f"there are no faults of the kind {unknown[0]!r}: choose {choices}")
+    return kinds
+
+
+@dataclass
+class _Course:
+    """One run on its way."""
+
+    sim: Simulation
+    run: StandardRun
+    kinds: Sequence[str]
+    timeline: list[tuple[float, str]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    mix: list[Weighted] = field(default_factory=list)
+
+    async def take(self) -> Report:
+        self.mix = standard_mix()
+        async with AsyncExitStack() as stack:
+            clients = [await self._client(f"c{k}", stack) for k in range(1, self.run.clients + 1)]
+            async with trio.open_nursery() as nursery:
+                if self.kinds:
+                    nursery.start_soon(self._schedule().run, self.run.duration_s)
+                for client in clients:
+                    nursery.start_soon(self._use, client)
+            await self._heal()
+            await self._judge()
+        return self._report()
+
+    # --- clients --------------------------------------------------------------------------------
+
+    async def _client(self, name: str, stack: AsyncExitStack) -> Client:
+        store = await stack.enter_async_context(self.sim.client(name))
+        generator = self.sim.streams.named(f"workload {name}")
+        return Client(name, store, generator, trio.current_time)
+
+    async def _use(self, client: Client) -> None:
+        """Take steps at the client's share of the load, one at a time."""
+        over_s = trio.current_time() + self.run.duration_s
+        rate = self.run.operations_per_s / self.run.clients
+        next_s = trio.current_time()
+        while True:
+            next_s = max(next_s + client.random.expovariate(rate), trio.current_time())
+            if next_s >= over_s:
+                return
+            await trio.sleep_until(next_s)
+            await choose_workload(self.mix, client.random).step(client)
+
+    # --- faults -----------------------------------------------------------------------------------
+
+    def _schedule(self) -> Schedule:
+        generator = self.sim.streams.named("faults")
+        hosts = self.sim.hosts
+        victims = hosts if self.run.faults == UNBOUNDED else [generator.choice(hosts)]
+        stage = Stage(
+            self.sim,
+            generator,
+            tuple(f"c{k}" for k in range(1, self.run.clients + 1)),
+            tuple(victims),
+        )
+        return Schedule(stage, self.kinds, note=self._note)
+
+    def _note(self, text: str) -> None:
+        self.timeline.append((self.sim.now, text))
+        self.sim.trace.note("fault", text)
+        self._check_nodes()
+
+    def _check_nodes(self) -> None:
+        for node in self.sim.nodes.values():
+            node._check()
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def _heal(self) -> None:
+        """End what is wrong, and wait until the cluster is itself again."""
+        self.sim.heal()
+        for host in self.sim.hosts:
+            host.clock.correct()
+            host.resume()
+            host.start()
+        await trio.sleep(SETTLE_S)
+        try:
+            await self.sim.wait_converged(timeout_s=HEALED_S)
+        except trio.TooSlowError:
+            self.violations.append(f"not converged within {HEALED_S:g} s of the end of all faults")
+        self._check_nodes()
+
+    async def _judge(self) -> None:
+        is_bounded = self.run.faults != UNBOUNDED
+        checkers = WITHIN_BOUNDS if is_bounded else ALWAYS
+        final = FinalState(self.sim)
+        for _, workload in self.mix:
+            await workload.read_final(final.read)
+            self.violations += workload.violations(checkers, is_lossless=is_bounded)
+
+    def _report(self) -> Report:
+        total = sum((workload.statistics() for _, workload in self.mix), Statistics())
+        self.sim.trace.note("end", total.operations, total.acknowledged, len(self.violations))
+        return Report(
+            run=self.run,
+            timeline=tuple(self.timeline),
+            violations=tuple(self.violations),
+            operations=total.operations,
+            acknowledged=total.acknowledged,
+            unknown=total.unknown,
+            not_applied=total.not_applied,
+            degraded=total.degraded,
+            virtual_s=self.sim.now,
+            trace=self.sim.trace.digest,
+            events=self.sim.trace.events,
+        )

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from studies.planted import MUTANTS, ROOT, Mutant, load, load_all
+
+# What must be found, whatever else is planted.
+WANTED = {
+    "acknowledged_before_commit",
+    "actor_kept_after_failed_commit",
+    "clock_used_as_version",
+    "context_ignored",
+    "counter_reused_after_amnesia",
+    "expired_deadline_acknowledged",
+    "fallback_counted_twice",
+    "hint_not_read",
+    "lost_update_by_an_await",
+    "merge_drops_concurrent_sibling",
+    "missing_directory_sync",
+    "old_tombstone_kills_recreated_key",
+    "quorum_of_w_minus_1",
+    "read_of_incomplete_copy_votes",
+    "retry_is_a_second_value",
+    "stale_read_repair",
+}
+
+
+@pytest.mark.parametrize("name", [file.stem for file in sorted(MUTANTS.glob("*.toml"))])
+def test_a_planted_bug_applies_to_the_code_as_it_is_and_compiles(name: str) -> None:
+    mutant = load(MUTANTS / f"{name}.toml")
+    changed = mutant.sources(ROOT)
+    assert changed
+    for file, source in changed.items():
+        assert source != (ROOT / file).read_text(encoding="utf-8")
+        compile(source, file, "exec")
+
+
+def test_every_planted_bug_says_why_it_is_there() -> None:
+    def is_said(mutant: Mutant) -> bool:
+        return mutant.why.endswith(".") and len(mutant.why) > 60
+
+    assert [mutant.name for mutant in load_all() if not is_said(mutant)] == []
+
+
+def test_the_bugs_that_must_be_found_are_planted() -> None:
+    assert {mutant.name for mutant in load_all()} >= WANTED
