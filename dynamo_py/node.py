@@ -49,7 +49,9 @@ from dynamo_py.storage.committer import Committer
 from dynamo_py.storage.engine import Space
 from dynamo_py.storage.node_storage import NodeStorage
 from dynamo_py.upkeep.completing import Completing
+from dynamo_py.upkeep.confirming import Confirming
 from dynamo_py.upkeep.giving import Giving
+from dynamo_py.upkeep.progress import OwnProgress
 from dynamo_py.upkeep.supervise import Supervisor
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import Frame
@@ -69,11 +71,11 @@ class Node:
         self.config = config.checked()
         self.environment = environment
         self._storage = storage
-        self._me = storage.node_id
         self._clock = AlarmedClock(environment.clock.wall_ms)
         self.committer = Committer(
             storage.engine, environment.offload, on_failure=self._on_commit_failure
         )
+        self._progress = OwnProgress(self.committer)
         self.replica = Replica(
             self.committer,
             Minter(random.Random(environment.random.getrandbits(64))),
@@ -98,6 +100,7 @@ class Node:
         self.membership: Membership
         self.completeness: Completeness
         self.completing: Completing
+        self.confirming: Confirming
         self.requests: ClientRequests
 
     # --- lifetime -----------------------------------------------------------------------------
@@ -137,7 +140,7 @@ class Node:
     @property
     def is_ready(self) -> bool:
         """Whether it is what `wait_ready` waits for."""
-        return self._owns_tokens() and not self.completeness.incomplete()
+        return self._owns_tokens() and not self.completeness.voteless()
 
     @property
     def view(self) -> ClusterView:
@@ -166,7 +169,7 @@ class Node:
             stats.bytes,
             stats.records,
             stats.hints,
-            len(self.completeness.incomplete()),
+            self.completeness.voteless(),
         )
 
     def figures(self) -> dict[str, float]:
@@ -204,6 +207,11 @@ class Node:
             random_=self.environment.random,
         )
 
+    @property
+    def _me(self) -> bytes:
+        """This node's id; one that has lost its disk is given its former id when it joins."""
+        return self._storage.node_id
+
     # --- assembly -----------------------------------------------------------------------------
 
     def _assemble(self, state: ClusterState) -> None:
@@ -229,7 +237,15 @@ class Node:
                 self.addresses.get("client", ""),
                 self.addresses.get("http", ""),
             ),
-            seeds=(*self.config.seeds, *self._address_book.addresses),
+            seeds=(*self.config.seeds, *self._address_book.addresses.values()),
+            remembered=self._address_book.addresses,
+        )
+        self.confirming = Confirming(
+            self._progress,
+            self.completeness,
+            self.membership,
+            peers,
+            begin_again=self.completing.begin_again,
         )
         slow = SlowRequests()
         self.coordinator = self._coordinator(peers, slow)
@@ -321,6 +337,7 @@ class Node:
         giving = Giving(self.membership, self.environment.offload, is_empty=self.is_empty)
         for name, loop in (
             ("membership", self.membership.run),
+            ("confirming", self.confirming.run),
             ("completing", self.completing.run),
             ("giving", giving.run),
         ):
@@ -330,6 +347,7 @@ class Node:
         """Answer what is under way, take nothing new, and tell the others."""
         with trio.move_on_after(DRAIN_S):
             await self.requests.drain()
+        self.confirming.tell()
         await self.membership.leave()
         log.info("node stopped", node=self.config.name)
 
@@ -371,11 +389,16 @@ class Node:
             self.membership.link_lost(address)
 
     def _on_view(self, view: ClusterView) -> None:
-        known = [seen.peer_address for seen in view.nodes.values() if seen.node != self._me]
+        known = {
+            seen.node: seen.peer_address
+            for seen in view.nodes.values()
+            if seen.peer_address and seen.node != self._me
+        }
         mine = self.addresses.get("peer")
-        wanted = [*known, *self.config.seeds, *self._address_book.addresses]
-        self._address_book.keep([address for address in known if address])
-        self.links.keep(address for address in wanted if address and address != mine)
+        before = self._address_book.addresses.values()
+        wanted = [*known.values(), *self.config.seeds, *before]
+        self._address_book.keep(known)
+        self.links.keep(address for address in wanted if address != mine)
         self.completing.notify()
 
     def _owns_tokens(self) -> bool:

@@ -11,26 +11,45 @@ dotted version vector set of Almeida et al. 2014), so the order and the number o
 not matter, and nothing concurrent is ever dropped.
 
 A client that got no answer repeats its put under the same *write id*, perhaps through
-another coordinator, so that one write can have two dots. Siblings with one write id are one
-value. When a write that was repeated is superseded, its id is kept in ``retired``: the first
-attempt may still surface from a node that was cut off, and must not be a new value then. A
-merge that drops a repeated attempt retires its id as well, since the coordinator that
-superseded it may have known it from the client's context alone. It goes by that attempt's own
-mark and by nothing else that the two records happen to hold, or the order of merges would
-matter.
+another coordinator, so that one write can have two dots: two *attempts*. Siblings with one
+write id are one value, and when one attempt is superseded, so are all, those included that
+surface later from a node that was cut off. For that a record remembers, in ``superseded``, the
+`ATTEMPTS_MAX` youngest attempts that it has seen and that are gone; a context, in ``seen``,
+the youngest that its client has seen at all. An attempt of which another is remembered there
+is dropped when the two meet, and the write, known to be repeated now, is *retired*: its id
+stays in ``retired``, without a bound but for the number of such writes. A repeated attempt
+carries a mark of its own, by which it is retired as soon as it is superseded.
 
-Invariants: every sibling's dot is in the vector; no sibling's write id is retired; siblings
-and retired ids are sorted, so equal records are equal bytes.
+What is remembered follows from what was seen alone: ``superseded`` is always the youngest part
+of the history without the siblings. Until something falls out of it, a merge is a function of
+the histories, hence commutative, associative and idempotent. Beyond, which attempts were met
+in time may hang on the order of merges. Even so a merge never leaves the order of the
+semilattice: its result is an upper bound of both sides, so all who go on merging what others
+have end with the same record, and `descends` tells when that is so.
+
+Invariants: every sibling's dot is in the vector; no sibling's write id is retired or remembered
+as superseded; a write that is remembered twice is retired; siblings, retired ids and attempts
+are sorted, so equal records are equal bytes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
 
+from dynamo_py.causality.attempts import (
+    Attempt,
+    attempt_of,
+    has_attempt_of,
+    is_memory,
+    repeated_in,
+    timestamp_of,
+    with_one_more,
+    write_ids_of,
+    youngest,
+)
 from dynamo_py.causality.version_vector import Dot, VersionVector
 
 NEVER_EXPIRES = 0
@@ -52,6 +71,11 @@ class Sibling(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     retried: bool = False
     expires_ms: Annotated[int, msgspec.Meta(ge=0)] = NEVER_EXPIRES
 
+    @property
+    def attempt(self) -> bytes:
+        """The name of the attempt that minted this sibling."""
+        return attempt_of(self.timestamp, self.write_id)
+
     def is_value_at(self, now_ms: int) -> bool:
         """Whether a reader at ``now_ms`` sees a value here: no tombstone, and not expired."""
         if self.value is None:
@@ -64,14 +88,37 @@ class Context(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
     ``timestamp`` is the highest hybrid timestamp it has seen there, which the next
     coordinator takes in before it mints, so that time never runs back along a causal chain.
+    ``seen`` are the youngest attempts it has seen: who has seen one has seen the write.
     """
 
     vector: VersionVector = VersionVector()
     timestamp: Annotated[int, msgspec.Meta(ge=0)] = 0
+    seen: tuple[Attempt, ...] = ()
 
     def merge(self, other: Context) -> Context:
         """A context that has seen what either has."""
-        return Context(self.vector.merge(other.vector), max(self.timestamp, other.timestamp))
+        return Context(
+            self.vector.merge(other.vector),
+            max(self.timestamp, other.timestamp),
+            youngest({*self.seen, *other.seen}),
+        )
+
+    def with_write(self, sibling: Sibling) -> Context:
+        """A context that has seen ``sibling`` besides, and nothing else of its record."""
+        attempt = sibling.attempt
+        return Context(
+            self.vector.with_dot(sibling.dot),
+            max(self.timestamp, sibling.timestamp),
+            self.seen if attempt in self.seen else with_one_more(self.seen, attempt),
+        )
+
+    def is_canonical(self) -> bool:
+        """Whether this is the one form of what it says; all are but what comes from outside.
+
+        An attempt younger than ``timestamp`` would never be forgotten, and push out all others.
+        """
+        is_in_time = not self.seen or timestamp_of(self.seen[-1]) <= self.timestamp
+        return self.vector.is_canonical() and is_memory(self.seen) and is_in_time
 
 
 NOTHING_SEEN = Context()
@@ -83,6 +130,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     vector: VersionVector = VersionVector()
     siblings: tuple[Sibling, ...] = ()
     retired: tuple[bytes, ...] = ()
+    superseded: tuple[Attempt, ...] = ()
 
     def update(self, context: Context, write: Sibling) -> Record:
         """The record after ``write``, made by a client that had seen ``context``.
@@ -93,16 +141,20 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         not written twice.
         """
         assert not self.vector.covers(write.dot), "a dot is minted once"
-        if not self.siblings:
-            vector = self.vector.merge(context.vector).with_dot(write.dot)
-            return Record(vector, (write,), self.retired)
+        vector = self.vector.merge(context.vector).with_dot(write.dot)
         covered_ids = self._covered_ids(context)
+        gone = [s for s in self.siblings if s.write_id in covered_ids]
         kept = [s for s in self.siblings if s.write_id not in covered_ids]
-        return Record(
-            self.vector.merge(context.vector).with_dot(write.dot),
-            tuple(sorted([*kept, write], key=_by_dot)),
-            _sorted_ids((*self.retired, *self._repeated(covered_ids))),
-        )
+        siblings = tuple(sorted((*kept, write), key=_by_dot))
+        if self._gone_leave(gone, context.seen):
+            return Record(vector, siblings, self.retired, context.seen)
+        if not (gone or context.seen):
+            return Record(vector, siblings, self.retired, self.superseded)
+        attempts = {*self.superseded, *context.seen}
+        if has_attempt_of(context.seen, write.write_id):
+            # A client that has seen this very write, and writes it once more, means it.
+            attempts = {a for a in attempts if write_ids_of([a]) != {write.write_id}}
+        return _remembering(vector, siblings, self.retired, attempts, gone)
 
     def writes_beside(self, context: Context) -> int:
         """How many writes an `update` with ``context`` would leave, its own one counted."""
@@ -110,25 +162,49 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         return 1 + len({s.write_id for s in self.siblings} - covered_ids)
 
     def _covered_ids(self, context: Context) -> set[bytes]:
-        """The writes of which ``context`` has seen an attempt."""
-        return {s.write_id for s in self.siblings if context.vector.covers(s.dot)}
+        """The writes of which ``context`` has seen an attempt, all siblings' ones included."""
+        covered = {s.write_id for s in self.siblings if context.vector.covers(s.dot)}
+        if len(covered) < len(self.siblings):
+            covered |= write_ids_of(context.seen)
+        return covered
 
     def merge(self, other: Record) -> Record:
-        """The join of both records: commutative, associative, idempotent."""
+        """The join of both records; commutative, idempotent, an upper bound of both.
+
+        Associative as long as nothing has fallen out of ``superseded``.
+        """
         if self is other or self == other:
             return self
         kept, gone = self._told_apart_by(other)
         theirs_kept, theirs_gone = other._told_apart_by(self)
+        vector = self.vector.merge(other.vector)
+        retired = self.retired
+        if other.retired != retired:
+            retired = _sorted_ids((*retired, *other.retired))
+        elif not (kept or theirs_gone) and self._gone_leave(gone, other.superseded):
+            return Record(vector, other.siblings, retired, other.superseded)
         mine = {s.dot for s in self.siblings}
         kept += [s for s in theirs_kept if s.dot not in mine]
-        retired = self.retired
-        repeated = [s.write_id for s in (*gone, *theirs_gone) if s.retried]
-        if repeated or other.retired != retired:
-            retired = _sorted_ids((*retired, *other.retired, *repeated))
-        if retired:
-            kept = [s for s in kept if s.write_id not in retired]
-        kept.sort(key=_by_dot)
-        return Record(self.vector.merge(other.vector), tuple(kept), retired)
+        gone += theirs_gone
+        attempts = {*self.superseded, *other.superseded}
+        if kept and (gone or attempts or retired):
+            gone_ids = write_ids_of(attempts).union(retired, (s.write_id for s in gone))
+            gone += [s for s in kept if s.write_id in gone_ids]
+            kept = [s for s in kept if s.write_id not in gone_ids]
+        siblings = tuple(sorted(kept, key=_by_dot))
+        return _remembering(vector, siblings, retired, attempts, gone)
+
+    def _gone_leave(self, gone: list[Sibling], memory: tuple[bytes, ...]) -> bool:
+        """Whether ``memory`` is just what is to be remembered here once ``gone`` are gone.
+
+        As a rule it is: one value was read and overwritten, by someone who had seen as much as
+        this record has. Then there is nothing to find out about other attempts.
+        """
+        return (
+            len(gone) == 1
+            and not gone[0].retried
+            and with_one_more(self.superseded, gone[0].attempt) == memory
+        )
 
     def descends(self, other: Record) -> bool:
         """Whether merging ``other`` would change nothing."""
@@ -136,15 +212,23 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
     def has_write(self, write_id: bytes) -> bool:
         """Whether this write took effect here already, superseded or not, as far as is known."""
-        return write_id in self.retired or any(s.write_id == write_id for s in self.siblings)
+        return (
+            write_id in self.retired
+            or any(s.write_id == write_id for s in self.siblings)
+            or has_attempt_of(self.superseded, write_id)
+        )
 
-    def dot_of(self, write_id: bytes) -> Dot | None:
-        """The first dot under which ``write_id`` is held, or None."""
-        return next((s.dot for s in self.siblings if s.write_id == write_id), None)
+    def sibling_of(self, write_id: bytes) -> Sibling | None:
+        """The first sibling that the write ``write_id`` put here; None if it holds none."""
+        return next((s for s in self.siblings if s.write_id == write_id), None)
 
     def context(self) -> Context:
         """A context that covers all that this record has seen."""
-        return Context(self.vector, max((s.timestamp for s in self.siblings), default=0))
+        if len(self.siblings) == 1:
+            seen = with_one_more(self.superseded, self.siblings[0].attempt)
+        else:
+            seen = youngest({*self.superseded, *(s.attempt for s in self.siblings)})
+        return Context(self.vector, timestamp_of(seen[-1]) if seen else 0, seen)
 
     def values(self, now_ms: int) -> tuple[Sibling, ...]:
         """What a reader sees at ``now_ms``: one sibling a write, no tombstones, oldest first."""
@@ -168,12 +252,6 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
             (gone if superseded else kept).append(sibling)
         return kept, gone
 
-    def _repeated(self, write_ids: set[bytes]) -> list[bytes]:
-        """Those of ``write_ids`` that more than one attempt may have written."""
-        attempts = Counter(s.write_id for s in self.siblings)
-        retried = {s.write_id for s in self.siblings if s.retried}
-        return sorted(i for i in write_ids if i in retried or attempts[i] > 1)
-
     def _check(self) -> None:
         self.vector._check()
         dots = [s.dot for s in self.siblings]
@@ -181,6 +259,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         assert all(self.vector.covers(dot) for dot in dots), "a sibling that was never seen"
         assert self.retired == _sorted_ids(self.retired), "retired ids are sorted, each once"
         assert not any(s.write_id in self.retired for s in self.siblings), "retired and alive"
+        assert is_memory(self.superseded), "attempts are sorted, each once, and bounded"
+        gone_ids = write_ids_of(self.superseded)
+        assert not any(s.write_id in gone_ids for s in self.siblings), "superseded and alive"
+        repeated = repeated_in(set(self.superseded))
+        assert set(repeated) <= set(self.retired), "superseded twice and not retired"
 
 
 EMPTY = Record()
@@ -192,6 +275,25 @@ def merge_all(records: Iterable[Record]) -> Record:
     for record in records:
         merged = merged.merge(record)
     return merged
+
+
+def _remembering(
+    vector: VersionVector,
+    siblings: tuple[Sibling, ...],
+    retired: tuple[bytes, ...],
+    attempts: set[bytes],
+    gone: list[Sibling],
+) -> Record:
+    """The record of ``siblings`` that remembers ``attempts`` and those of ``gone``.
+
+    A write that is known by now to have been repeated is retired.
+    """
+    attempts.update(s.attempt for s in gone)
+    repeated = repeated_in(attempts)
+    repeated += [s.write_id for s in gone if s.retried]
+    if repeated:
+        retired = _sorted_ids((*retired, *repeated))
+    return Record(vector, siblings, retired, youngest(attempts))
 
 
 def _by_dot(sibling: Sibling) -> Dot:

@@ -12,7 +12,7 @@ from dynamo_py.cluster.joining import ask_to_join
 from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.state import ClusterState, founding_table, load, save
 from dynamo_py.config import NodeConfig
-from dynamo_py.errors import DynamoError, WrongState
+from dynamo_py.errors import Damaged, DynamoError, StorageError, WrongState
 from dynamo_py.log import get_logger
 from dynamo_py.net.links import Links
 from dynamo_py.replica.completeness import Completeness
@@ -32,8 +32,11 @@ async def cluster_state(
     peer_address: str,
     random_: random.Random,
 ) -> ClusterState:
-    """The state to start from. Raises `WrongState` where a cluster refuses this node."""
-    known = load(store)
+    """The state to start from. Raises `WrongState` where a cluster refuses this node.
+
+    And `StorageError` where what is stored cannot be read, and no seed is given to ask.
+    """
+    known = _loaded(store, config)
     if known is None:
         if config.seeds:
             known = await _join(config, storage, links, peer_address)
@@ -47,8 +50,23 @@ async def cluster_state(
         # Before the directory says that it belongs to the cluster: stopped in between, the
         # node goes on from here, where the other way round it would have lost its records.
         await save(store, known)
-    storage.join_cluster(known.cluster_id)
+    storage.join_cluster(known.cluster_id, storage.node_id)
     return ClusterState(store, known)
+
+
+def _loaded(store: Store, config: NodeConfig) -> Table | None:
+    """What this node's disk says of its cluster; None where that is to be had from a seed."""
+    try:
+        return load(store)
+    except Damaged as error:
+        if not config.seeds:
+            raise StorageError(
+                "the stored state of the cluster is damaged: start the node with the peer address"
+                " of another node as seed"
+            ) from error
+        # The others know all of it that was ever told, and under this id it is a member.
+        log.error("damaged state of the cluster", reason=error.message)
+        return None
 
 
 def _found(config: NodeConfig, storage: NodeStorage, store: Store, random_: random.Random) -> Table:
@@ -75,6 +93,9 @@ async def _join(config: NodeConfig, storage: NodeStorage, links: Links, peer_add
             told.add(error.message)
             log.info("waiting for a seed", reason=error.message)
 
-    table = await ask_to_join(links, config.seeds, join, on_wait=on_wait)
+    admitted = await ask_to_join(links, config.seeds, join, on_wait=on_wait)
+    table = admitted.table
+    # Before the state is stored, which is of use under this id alone.
+    storage.join_cluster(table.cluster_id, admitted.node)
     log.info("cluster joined", cluster=table.cluster, id=table.cluster_id.hex())
     return table

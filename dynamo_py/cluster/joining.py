@@ -1,8 +1,13 @@
-"""How a new node gets into a cluster, on both sides.
+"""How a new node gets into a cluster, on both sides, and how one that has lost its disk gets back.
 
 In this version tokens are given to a joiner at once, which is safe only while no key exists;
 so the member that is asked first asks every other whether it is empty, and refuses the joiner
 if one is not, or cannot say. (Moving data to a joiner is hand-over, and not built yet.)
+
+A node with an empty directory that has the name and the peer address of a member that is down
+is that member: nobody else can listen there. It is given its former id back, and holds nothing:
+what it is primary of it is to complete from the others before it votes. Should the directory
+turn up again after all, it is an old copy of this node's, as after a restored backup.
 """
 
 from __future__ import annotations
@@ -14,9 +19,9 @@ import trio
 from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.state import ClusterState
 from dynamo_py.cluster.view import ClusterView
-from dynamo_py.errors import DynamoError, ProtocolError, WrongState
+from dynamo_py.errors import DynamoError, NodeUnavailable, ProtocolError, WrongState
 from dynamo_py.net.links import Links
-from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Table
+from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Readmission, Table
 
 JOIN_S = 10.0
 EMPTY_S = 2.0
@@ -26,8 +31,8 @@ EMPTY_AGAIN_S = 0.05
 
 async def ask_to_join(
     links: Links, seeds: Sequence[str], join: Join, *, on_wait: Callable[[DynamoError], None]
-) -> Table:
-    """Ask the seeds in turn until one lets this node in; the cluster's state.
+) -> Readmission:
+    """Ask the seeds in turn until one lets this node in; under which id, and the cluster's state.
 
     Goes on while no seed answers, telling ``on_wait`` why. Raises `WrongState` or another
     error that a seed refuses with.
@@ -45,7 +50,9 @@ async def ask_to_join(
                     raise
                 on_wait(error)
                 continue
-            if not isinstance(reply, Table):
+            if isinstance(reply, Table):
+                return Readmission(join.node, reply)
+            if not isinstance(reply, Readmission):
                 raise ProtocolError(f"{seed} answered a join with a {type(reply).__name__}")
             return reply
         await trio.sleep(0.2)
@@ -58,7 +65,7 @@ async def admit(
     join: Join,
     *,
     is_empty: bool,
-) -> Table:
+) -> Table | Readmission:
     """Make the node that sent ``join`` a member, and return the state it starts from.
 
     ``is_empty`` says so of this node itself. Raises `WrongState` with the reason where that
@@ -69,7 +76,8 @@ async def admit(
         return state.message()
     named = state.members.named(join.name)
     if named is not None:
-        raise WrongState(f"cluster {state.cluster!r} has a node of the name {join.name!r} already")
+        _check_returned(view(), named.node, join)
+        return Readmission(named.node, state.message())
     if not is_empty:
         raise not_empty(state.cluster)
     await _check_empty(view, links)
@@ -77,6 +85,27 @@ async def admit(
     entry = MemberEntry(join.node, version, MEMBER, join.name, join.weight, join.zone)
     await state.decide(members=[entry])
     return state.message()
+
+
+def _check_returned(view: ClusterView, member: bytes, join: Join) -> None:
+    """Raise unless ``join`` comes from ``member``, back on an empty disk."""
+    address = view.address_of(member)
+    if address and address != join.peer_address:
+        raise WrongState(
+            f"cluster {view.cluster!r} has a node of the name {join.name!r} already, at {address}:"
+            " if that one has lost its directory, start it at this address again; else choose"
+            " another name"
+        )
+    if view.is_up(member):
+        # As after a crash that was not noticed yet. Should it be there, then it stays so.
+        reason = "it is believed to be up still"
+    elif not address:
+        reason = "its address is not known here"
+    else:
+        return
+    raise NodeUnavailable(
+        f"node {join.name!r} is a member already, and {reason}", outcome="not_applied"
+    )
 
 
 async def _check_empty(view: Callable[[], ClusterView], links: Links) -> None:

@@ -1,8 +1,9 @@
 """Who is in the cluster and who is up: gossip and the agreed state, joined into one view.
 
 The one place where `gossip` meets the store. Gossip carries, as opaque payloads, each node's
-addresses and a digest of its cluster state; where a member's digest differs from ours, its
-state is fetched and merged, so that all live nodes come to one table and one member map.
+addresses, how far its store has come, and a digest of its cluster state; where a member's
+digest differs from ours, its state is fetched and merged, so that all live nodes come to one
+table and one member map.
 
 Knows nothing of requests. The failure detector only says who is up: it moves no data.
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import msgspec
 import trio
@@ -27,6 +29,7 @@ from dynamo_py.wire.messages import GetTable, Gossip, Table
 
 ADDRESSES = 1
 STATE_DIGEST = 2
+PROGRESS = 4
 FETCH_S = 5.0
 EXCHANGE_AGAIN_S = 1.0
 """How soon states are exchanged again with members that still know another one."""
@@ -60,6 +63,9 @@ class StateDigest(msgspec.Struct, frozen=True, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _addresses = msgspec.msgpack.Decoder(Addresses)
 _digests = msgspec.msgpack.Decoder(StateDigest)
+_progress: msgspec.msgpack.Decoder[int] = msgspec.msgpack.Decoder(
+    Annotated[int, msgspec.Meta(ge=0)]
+)
 
 NOTHING_SAID = Addresses("", "", "")
 
@@ -77,12 +83,16 @@ class Membership:
         name: str,
         addresses: Addresses,
         seeds: tuple[str, ...],
+        remembered: Mapping[bytes, str] | None = None,
         config: gossip.GossipConfig | None = None,
     ) -> None:
+        """``remembered`` are peer addresses of members of which nothing may be heard."""
         self.state = state
         self._links = links
         self._wall_ms = environment.clock.wall_ms
         self._payload_version = 0
+        self._told_progress: int | None = None
+        self._remembered = {} if remembered is None else remembered
         self._work = trio.Event()
         self._observers: list[Callable[[ClusterView], None]] = []
         self.on_placement: Callable[[Placement], None] = lambda before: None
@@ -137,6 +147,17 @@ class Membership:
         known, view = self.digests, self.view
         mine = self._own_digest()
         return all(known.get(seen.node) == mine for seen in view.others_up)
+
+    def progress_of(self, node: bytes) -> int:
+        """How far ``node`` last said that its store had come, in an earlier life too; else 0."""
+        member = self._agent.member(node)
+        payload = None if member is None else member.payloads.get(PROGRESS)
+        return 0 if payload is None else _read_progress(payload.data)
+
+    def tell_progress(self, sequence: int) -> None:
+        """Tell the others how far this node's store has come, in place of what was told before."""
+        self._told_progress = sequence
+        self._agent.set_payload(PROGRESS, self._next_version(), _encode(sequence))
 
     # --- what comes in ------------------------------------------------------------------------
 
@@ -206,6 +227,8 @@ class Membership:
         if isinstance(event, gossip.PayloadChanged) and event.node == self._me:
             self._outbid(event)
             return
+        if isinstance(event, gossip.PayloadChanged) and event.topic == PROGRESS:
+            return  # Looked up when it is asked for.
         if isinstance(event, gossip.PayloadChanged) and event.topic == STATE_DIGEST:
             self._compare(event.node, _read_digest(event.data))
             self._notify()
@@ -235,6 +258,8 @@ class Membership:
             self._payload_version = heard.version
             self._agent.set_payload(ADDRESSES, self._next_version(), _encode(self._own))
             self._tell_digest()
+            if self._told_progress is not None:
+                self.tell_progress(self._told_progress)
 
     def _tell_digest(self) -> None:
         data = _encode(self._own_digest())
@@ -263,6 +288,7 @@ class Membership:
         for entry in state.members.present:
             member = known.get(entry.node)
             said = _said(member)
+            before = self._remembered.get(entry.node, "")
             if entry.node == self._me:
                 said, reported = self._own, UP
             else:
@@ -274,7 +300,7 @@ class Membership:
                 entry.weight,
                 entry.state,
                 reported,
-                member.address if member is not None and not said.peer else said.peer,
+                said.peer or (before if member is None else member.address),
                 said.client,
                 said.http,
             )
@@ -307,3 +333,11 @@ def _read_digest(data: bytes) -> StateDigest | None:
         return _digests.decode(data)
     except msgspec.MsgspecError:
         return None
+
+
+def _read_progress(data: bytes) -> int:
+    """What a member says of its store; 0 where this version cannot read it."""
+    try:
+        return _progress.decode(data)
+    except msgspec.MsgspecError:
+        return 0

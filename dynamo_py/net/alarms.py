@@ -52,10 +52,17 @@ class Alarms:
     async def run(self) -> None:
         """Let alarms go off until cancelled."""
         while True:
+            self._drop_cancelled()
             if not self._heap:
                 await self._armed.wait()
             await trio.sleep(TICK_S)
             self._go_off(self._monotonic())
+
+    def _drop_cancelled(self) -> None:
+        """Forget those that nobody waits for any more, or an idle node would tick on for them."""
+        heap = self._heap
+        while heap and heap[0][2].call is None:
+            heapq.heappop(heap)
 
     def _go_off(self, now: float) -> None:
         heap = self._heap
@@ -79,7 +86,7 @@ class Alarms:
             taking.alarm.cancel()
 
     def statistics(self) -> dict[str, int]:
-        """How many alarms are kept, cancelled ones included until their time."""
+        """How many alarms are kept, some cancelled ones among them."""
         return {"alarms": len(self._heap)}
 
 

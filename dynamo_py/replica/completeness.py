@@ -4,6 +4,9 @@ A copy is complete when it has everything that its partition's replicas were eve
 acknowledged for. That is earned, by an exchange with every source that held the partition
 before, and it is lost with the records. An incomplete copy stores and answers, and says so.
 
+What is stored here may itself be old, in a directory that was rolled back. While that is not
+ruled out all copies are in *doubt*, and none of them votes.
+
 Knows nothing of the ring: sources are node ids that the caller names. The fact is a row of
 the store beside the records, so that what wipes or rolls back the one does so to the other.
 """
@@ -30,6 +33,8 @@ class Completeness:
     def __init__(self, store: Store, partitions: int) -> None:
         self._store = store
         self._missing: dict[int, tuple[bytes, ...]] = {}
+        self.is_in_doubt = False
+        """Whether what the rows say is not to be believed yet; for `doubt` and `confirm`."""
         for partition in range(partitions):
             sources = _stored_sources(store, partition)
             if sources is not None:
@@ -37,7 +42,7 @@ class Completeness:
 
     def is_complete(self, partition: int) -> bool:
         """Whether this node's copy of ``partition`` may vote."""
-        return self._missing.get(partition, _UNKNOWN) == ()
+        return not self.is_in_doubt and self._missing.get(partition, _UNKNOWN) == ()
 
     def is_held(self, partition: int) -> bool:
         """Whether anything is known of the partition here: complete, or being completed."""
@@ -47,9 +52,25 @@ class Completeness:
         """Whom the copy has still to be exchanged with."""
         return self._missing.get(partition, ())
 
+    def held(self) -> list[int]:
+        """The partitions that are held, complete or not."""
+        return sorted(self._missing)
+
     def incomplete(self) -> list[int]:
         """The partitions that are being completed."""
         return sorted(p for p, sources in self._missing.items() if sources)
+
+    def voteless(self) -> int:
+        """How many of the partitions held here may not vote."""
+        return len(self._missing) if self.is_in_doubt else len(self.incomplete())
+
+    def doubt(self) -> None:
+        """No copy may vote until `confirm`, whatever is known of it."""
+        self.is_in_doubt = True
+
+    def confirm(self) -> None:
+        """What is known of each copy is true."""
+        self.is_in_doubt = False
 
     def begin(self, partition: int, sources: Iterable[bytes]) -> None:
         """Hold ``partition`` from now on; it is complete once all ``sources`` are done."""
@@ -88,8 +109,8 @@ class Completeness:
 
     def statistics(self) -> dict[str, int]:
         """How many partitions are held, and how many of them may vote."""
-        complete = sum(1 for sources in self._missing.values() if not sources)
-        return {"held": len(self._missing), "complete": complete}
+        held = len(self._missing)
+        return {"held": held, "complete": held - self.voteless()}
 
 
 _UNKNOWN = (b"",)

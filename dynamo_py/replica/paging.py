@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dynamo_py.causality import Record, decode_record, encode_record
+from dynamo_py.causality import decode_record, encode_record
 from dynamo_py.errors import Damaged
 from dynamo_py.replica.replica import Replica
 
@@ -71,4 +71,4 @@ def _without_values(encoded: bytes) -> bytes:
     siblings = tuple(
         msgspec.structs.replace(s, value=None if s.value is None else b"") for s in record.siblings
     )
-    return encode_record(Record(record.vector, siblings, record.retired))
+    return encode_record(msgspec.structs.replace(record, siblings=siblings))

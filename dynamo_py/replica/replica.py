@@ -17,12 +17,10 @@ from typing import NamedTuple, Protocol
 from dynamo_py.causality import (
     EMPTY,
     Context,
-    Dot,
     HybridClock,
     Minter,
     Record,
     Sibling,
-    VersionVector,
     decode_record,
     encode_record,
 )
@@ -149,7 +147,7 @@ class Replica:
         held = self._known(partition, key)
         if held.has_write(write.write_id):
             record = held
-            dot = held.dot_of(write.write_id)
+            sibling = held.sibling_of(write.write_id)
         else:
             self._refuse_too_many(held, write)
             dot = self._minter.mint(key, held.vector)
@@ -165,7 +163,7 @@ class Replica:
             record = held.update(write.context, sibling)
         encoded = encode_record(record)
         self._put(partition, key, record, encoded, hinted_for, on_commit)
-        return Written(record, encoded, _seen(write.context, dot, record))
+        return Written(record, encoded, _seen(write.context, sibling))
 
     def merge(
         self,
@@ -264,13 +262,10 @@ class Replica:
         self._minter._check()
 
 
-def _seen(context: Context, dot: Dot | None, record: Record) -> Context:
+def _seen(context: Context, sibling: Sibling | None) -> Context:
     """What the client has seen once its write is done: what it had seen, and its own write.
 
     Not the whole record: a sibling that the client never saw must survive its next put. A
     write that was superseded meanwhile adds nothing.
     """
-    if dot is None:
-        return context
-    vector: VersionVector = context.vector.with_dot(dot)
-    return Context(vector, max(context.timestamp, record.context().timestamp))
+    return context if sibling is None else context.with_write(sibling)

@@ -17,6 +17,7 @@ from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
     AskEmpty,
+    AskProgress,
     Done,
     Emptiness,
     Get,
@@ -26,6 +27,7 @@ from dynamo_py.wire.messages import (
     Join,
     Message,
     NodeFacts,
+    Progress,
     Put,
     ReplicaGet,
     ReplicaPut,
@@ -69,6 +71,8 @@ class PeerRequests:
                 link.reply(frame, self._membership.state.message())
             case AskEmpty():
                 link.reply(frame, Emptiness(self._is_empty()))
+            case AskProgress():
+                link.reply(frame, Progress(self._membership.progress_of(message.node)))
             case GetNodeFacts():
                 link.reply(frame, self._facts())
             case Join():

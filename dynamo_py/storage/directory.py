@@ -3,8 +3,8 @@
 Knows nothing of the files that an engine keeps in it, beside the name of the one.
 
 Invariants: ``node.json`` is replaced as a whole and never edited, so that it is the old or
-the new one after a crash; a node's id, once written, never changes; a cluster's id, once
-written, never changes either; nothing is ever overwritten that could not be read.
+the new one after a crash; a cluster's id, once written, never changes, nor does the
+node's id from then on; nothing is ever overwritten that could not be read.
 """
 
 from __future__ import annotations
@@ -115,17 +115,23 @@ class DataDirectory:
         """Where the engine's file is, or will be."""
         return self.path / DATABASE_FILE
 
-    def join_cluster(self, cluster_id: str) -> None:
-        """Write down the cluster's id; on disk on return. Nothing if it is there already.
+    def join_cluster(self, cluster_id: str, node_id: str) -> None:
+        """Write down the cluster's id, and the node's; on disk on return.
 
-        Raises `WrongState` when another one is, and `StorageError` when it cannot be written.
+        Nothing if both are there already. Raises `WrongState` when another cluster's id is, or
+        this cluster's with another node's, and `StorageError` when it cannot be written.
         """
         assert self._unlock is not None, "closed"
         _refuse_other_cluster(self.path, self._identity, self._identity.cluster_name, cluster_id)
         if self._identity.cluster_id is None:
-            joined = msgspec.structs.replace(self._identity, cluster_id=cluster_id)
+            joined = msgspec.structs.replace(self._identity, cluster_id=cluster_id, node_id=node_id)
             replace_file(self.path / NODE_FILE, _encoded(joined), files=self._files)
             self._identity = joined
+        elif self._identity.node_id != node_id:
+            raise WrongState(
+                f"{self.path} belongs to node {self._identity.node_id} of its cluster, not to"
+                f" {node_id}: start with an empty directory"
+            )
 
     def close(self) -> None:
         """Let another process have the directory. May be called twice."""

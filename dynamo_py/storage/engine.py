@@ -73,7 +73,9 @@ class Scanned:
 class EngineStats:
     """How much is stored. ``bytes`` and ``hint_bytes`` count keys and values alone.
 
-    ``log_bytes`` is what waits in a write-ahead log for a checkpoint.
+    ``log_bytes`` is what waits in a write-ahead log for a checkpoint. ``sequence`` counts the
+    batches that were ever applied, and is stored with each of them: a store in which it is
+    lower than it once was has lost some. Opening and syncing do not count.
     """
 
     records: int
@@ -81,6 +83,7 @@ class EngineStats:
     bytes: int
     hint_bytes: int = 0
     log_bytes: int = 0
+    sequence: int = 0
 
 
 class Engine(Protocol):

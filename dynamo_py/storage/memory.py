@@ -34,6 +34,7 @@ class MemoryEngine:
             space: SortedDict() for space in Space
         }
         self._bytes = dict.fromkeys(Space, 0)
+        self._sequence = 0
 
     @property
     def durability(self) -> Durability:
@@ -71,13 +72,17 @@ class MemoryEngine:
             hints=len(self._rows[Space.HINTS]),
             bytes=sum(self._bytes.values()),
             hint_bytes=self._bytes[Space.HINTS],
+            sequence=self._sequence,
         )
 
     def apply(self, batch: Sequence[Change]) -> None:
+        if not batch:
+            return
         with self._lock:
             for change in last_changes(batch).values():
                 assert change.key, "keys are not empty"
                 self._replace(change)
+            self._sequence += 1
 
     def _replace(self, change: Change) -> None:
         rows = self._rows[change.space]

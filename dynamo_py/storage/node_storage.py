@@ -37,8 +37,8 @@ class NodeStorage(Protocol):
         """The cluster to which this directory belongs, if any yet."""
         ...
 
-    def join_cluster(self, cluster_id: bytes) -> None:
-        """This directory belongs to that cluster from now on; on disk on return."""
+    def join_cluster(self, cluster_id: bytes, node_id: bytes) -> None:
+        """This directory is that node's of that cluster from now on; on disk on return."""
         ...
 
 
@@ -60,9 +60,9 @@ class DirectoryStorage:
         found = self.directory.identity.cluster_id
         return None if found is None else bytes.fromhex(found)
 
-    def join_cluster(self, cluster_id: bytes) -> None:
+    def join_cluster(self, cluster_id: bytes, node_id: bytes) -> None:
         """Into ``node.json``."""
-        self.directory.join_cluster(cluster_id.hex())
+        self.directory.join_cluster(cluster_id.hex(), node_id.hex())
 
 
 @contextmanager

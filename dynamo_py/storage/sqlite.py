@@ -78,6 +78,7 @@ class SqliteEngine:
         self._writer = open_writer(self._path)
         try:
             self._totals = self._read_totals()
+            self._sequence = self._read_sequence()
             self._write_sync_mark()
             # The file and its log may be new: their names must not be lost either.
             sync_directory(self._path.parent)
@@ -144,6 +145,7 @@ class SqliteEngine:
             bytes=sum(total.bytes for total in totals.values()),
             hint_bytes=totals[Space.HINTS].bytes,
             log_bytes=self._log_bytes,
+            sequence=self._sequence,
         )
 
     # --- writing: the writer thread -------------------------------------------------------
@@ -159,8 +161,10 @@ class SqliteEngine:
                 if in_space:
                     totals[space] += self._apply_to(space, in_space)
                     self._write_total(space, totals[space])
+            self._writer.execute("UPDATE syncs SET count = count + 2")
         self._reader.outdate()
         self._totals = totals
+        self._sequence += 1
         self._log_bytes = self._measured_log_bytes()
 
     def _apply_to(self, space: Space, changes: list[Change]) -> _Total:
@@ -222,6 +226,12 @@ class SqliteEngine:
             raise StorageError(f"{self._path} is damaged: its table of totals is not whole")
         return {space: totals[space.value] for space in Space}
 
+    def _read_sequence(self) -> int:
+        row = self._writer.execute("SELECT count FROM syncs").fetchone()
+        if row is None or not isinstance(row[0], int):
+            raise StorageError(f"{self._path} is damaged: its count of batches is not whole")
+        return row[0] // 2
+
     def _write_total(self, space: Space, total: _Total) -> None:
         self._writer.execute(
             "UPDATE totals SET rows = ?, bytes = ? WHERE space = ?",
@@ -241,7 +251,8 @@ class SqliteEngine:
 
     def _write_sync_mark(self) -> None:
         with self._transaction():
-            self._writer.execute("UPDATE syncs SET count = count + 1")
+            # The lowest bit alone: a sync is no batch.
+            self._writer.execute("UPDATE syncs SET count = count + 1 - 2 * (count % 2)")
 
     def checkpoint(self) -> None:
         with self._translating(), self._reader.let_go():
@@ -295,6 +306,9 @@ class SqliteEngine:
             )
             assert counted is not None
             assert _Total(*counted) == self._totals[space], (space, counted, self._totals)
+        stored = self._reader.row("SELECT count FROM syncs", ())
+        assert stored is not None
+        assert stored[0] // 2 == self._sequence, (stored, self._sequence)
 
 
 def _is_sound(

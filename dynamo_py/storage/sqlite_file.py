@@ -117,7 +117,8 @@ def _create_tables(writer: sqlite3.Connection) -> None:
     # How much each table holds, changed in the transactions that change the tables.
     writer.execute("CREATE TABLE totals (space INTEGER PRIMARY KEY, rows INTEGER, bytes INTEGER)")
     writer.executemany("INSERT INTO totals VALUES (?, 0, 0)", [(space.value,) for space in Space])
-    # A row whose change gives a transaction something to write, and so a reason to sync.
+    # Twice the number of batches, changed in the transactions that they are. Its lowest bit
+    # gives a transaction without a batch something to write, and so a reason to sync.
     writer.execute("CREATE TABLE syncs (count INTEGER NOT NULL)")
     writer.execute("INSERT INTO syncs VALUES (0)")
     writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from dynamo_py.errors import Damaged, DiskFull, StorageError, SyncFailed
@@ -42,6 +43,7 @@ class SimulatedEngine:
         # The file may be new: its name must not be lost either.
         sync_directory(path.parent, files=files)
         self._rows = self._file.open()
+        self._sequence = self._file.sequence
 
     @property
     def durability(self) -> Durability:
@@ -74,7 +76,7 @@ class SimulatedEngine:
         return self._rows.is_empty(space)
 
     def stats(self) -> EngineStats:
-        return self._rows.stats()
+        return replace(self._rows.stats(), sequence=self._sequence)
 
     # --- writing --------------------------------------------------------------------------
 
@@ -83,6 +85,7 @@ class SimulatedEngine:
             return
         self._write(tuple(batch), is_synced=self._durability == "commit")
         self._rows.apply(batch)
+        self._sequence += 1
 
     def sync(self) -> None:
         if self._durability != "commit" and not self._files.is_late():
@@ -127,6 +130,7 @@ class SimulatedEngine:
             assert self.stats().bytes == sum(
                 len(key) + len(value) for (_, _, key), value in on_disk.items()
             )
+            assert self._sequence == self._file.sequence
 
 
 def _damaged(space: Space, key: bytes) -> Damaged:

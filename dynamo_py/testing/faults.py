@@ -25,7 +25,7 @@ class Fault:
     text: str
     end: Callable[[], None]
     ended: str = "over"
-    """What its end is called."""
+    """What its end is called; nothing where it does not end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Stage:
 
     def running(self, hosts: Iterable[Host] | None = None) -> Host | None:
         """One of those with a process, if there is any."""
-        among = [host for host in hosts or self.sim.hosts if host.is_running]
+        among = [host for host in (self.sim.hosts if hosts is None else hosts) if host.is_running]
         return self.random.choice(among) if among else None
 
     def block(self, pairs: Iterable[tuple[str, str]], text: str) -> Fault:
@@ -67,6 +67,21 @@ class Stage:
         how = "power lost" if silently else "process ended"
         return f"{host.name} ({how}, {lose} that was not synced is gone)", host.start
 
+    @staticmethod
+    def ended_with_process(host: Host, end: Callable[[], None]) -> Callable[[], None]:
+        """``end``, but only as long as the host has the process that it has now.
+
+        A crash ends what was wrong with the process, and what is wrong with the next one is
+        another fault's.
+        """
+        boots = host.boots
+
+        def end_if_it_lives() -> None:
+            if host.is_running and host.boots == boots:
+                end()
+
+        return end_if_it_lives
+
 
 Kind = Callable[[Stage], Fault | None]
 
@@ -74,9 +89,11 @@ Kind = Callable[[Stage], Fault | None]
 # --- the network --------------------------------------------------------------------------------
 
 
-def split(stage: Stage) -> Fault:
+def split(stage: Stage) -> Fault | None:
     """Two sides that cannot reach each other; each client is on one of them."""
     nodes = stage.nodes
+    if len(nodes) < 2:
+        return None
     left = set(stage.random.sample(nodes, stage.random.randint(1, len(nodes) - 1)))
     left |= {client for client in stage.clients if stage.random.random() < 0.5}
     pairs = [(one, two) for one, two in stage.pairs if (one in left) != (two in left)]
@@ -84,8 +101,10 @@ def split(stage: Stage) -> Fault:
     return stage.block(pairs, f"split: {' '.join(sides[0])} | {' '.join(sides[1])}")
 
 
-def one_way(stage: Stage) -> Fault:
+def one_way(stage: Stage) -> Fault | None:
     """Nothing gets from one node to some others; the way back is open."""
+    if len(stage.nodes) < 2:
+        return None
     source = stage.random.choice(stage.nodes)
     others = [name for name in stage.nodes if name != source]
     targets = sorted(stage.random.sample(others, stage.random.randint(1, len(others))))
@@ -99,10 +118,12 @@ def isolation(stage: Stage) -> Fault:
     return stage.block([pair for pair in stage.pairs if lonely in pair], f"isolated: {lonely}")
 
 
-def ring_of_majorities(stage: Stage) -> Fault:
-    """Each node reaches a majority, and each another one."""
+def ring_of_majorities(stage: Stage) -> Fault | None:
+    """Each node reaches a majority, and each another one: of three nodes that would be all."""
     names = stage.random.sample(stage.nodes, len(stage.nodes))
     count = len(names)
+    if count < 4:
+        return None
     reach = (count // 2 + 1) // 2
     """How far to either side on the circle: a majority, with itself."""
 
@@ -134,21 +155,18 @@ def slow_disk(stage: Stage) -> Fault:
     """One node's disk is slow."""
     host = stage.random.choice(stage.sim.hosts)
     delay_s = stage.random.choice((0.02, 0.2, 1.0))
-    host.disk_delay_s += delay_s
-
-    def end() -> None:
-        host.disk_delay_s -= delay_s
-
-    return Fault(f"slow disk: {host.name}, {delay_s * 1000:.0f} ms a commit", end)
+    host.disk_delays_s.append(delay_s)
+    text = f"slow disk: {host.name}, {delay_s * 1000:.0f} ms a commit"
+    return Fault(text, lambda: host.disk_delays_s.remove(delay_s))
 
 
 def pause(stage: Stage) -> Fault | None:
     """One node's process is stopped for a while, as by SIGSTOP."""
     host = stage.running()
-    if host is None:
+    if host is None or host.is_paused:
         return None
     host.pause()
-    return Fault(f"pause: {host.name}", host.resume, "resumed")
+    return Fault(f"pause: {host.name}", stage.ended_with_process(host, host.resume), "resumed")
 
 
 def crash(stage: Stage) -> Fault | None:
@@ -183,10 +201,11 @@ def failed_sync(stage: Stage) -> Fault | None:
         return None
     host.disk.fail_next_sync()
 
-    def end() -> None:
+    def restart() -> None:
         host.crash()
         host.start()
 
+    end = stage.ended_with_process(host, restart)
     return Fault(f"failed fsync: {host.name}", end, "started again")
 
 
@@ -219,7 +238,7 @@ def rot(stage: Stage) -> Fault | None:
         return None
     space, partition, key = row
     text = f"rot: {host.name}, {space.name.lower()} {partition} {key!r}"
-    return Fault(text, _nothing, ended="")
+    return Fault(text, _leave_it, ended="")
 
 
 # --- clocks -------------------------------------------------------------------------------------
@@ -230,18 +249,21 @@ def clock_jump(stage: Stage) -> Fault:
     host = stage.random.choice(stage.sim.hosts)
     seconds = stage.random.choice((-1, 1)) * stage.random.choice((0.05, 1.0, 30.0, 3600.0))
     host.clock.jump(seconds)
-    return Fault(f"clock jump: {host.name} by {seconds:+g} s", host.clock.correct, "corrected")
+    text = f"clock jump: {host.name} by {seconds:+g} s"
+    return Fault(text, lambda: host.clock.jump(-seconds), "corrected")
 
 
-def clock_drift(stage: Stage) -> Fault:
+def clock_drift(stage: Stage) -> Fault | None:
     """One clock runs too fast or too slow."""
     host = stage.random.choice(stage.sim.hosts)
     rate = stage.random.choice((0.95, 0.999, 1.001, 1.05))
+    if host.clock.is_drifting:
+        return None
     host.clock.drift(rate)
-    return Fault(f"clock drift: {host.name} at {rate:g}", host.clock.correct, "corrected")
+    return Fault(f"clock drift: {host.name} at {rate:g}", host.clock.end_drift, "corrected")
 
 
-def _nothing() -> None:
+def _leave_it() -> None:
     """What is rotten stays so until it is written again."""
 
 

@@ -22,7 +22,7 @@ class FinalState:
         self._sim = sim
 
     async def read(self, bucket: str, key: str) -> Fetched:
-        """What the nodes hold of the key together, its values as bytes."""
+        """What the nodes hold of the key together, its values as bytes. At least one runs."""
         nodes = list(self._sim.nodes.values())
         records = [record for node in nodes if (record := _held(node, routing_key(bucket, key)))]
         merged = merge_all([decode_record(record) for record in records])

@@ -67,15 +67,16 @@ class Host:
         self.config = config
         self.clock = SimulatedClock(trio.current_time)
         self.disk = Disk(world.streams.named(f"disk {config.name}"), world.trace, name=config.name)
-        self.disk_delay_s = 0.0
-        """How much longer than usual each commit takes."""
+        self.disk_delays_s: list[float] = []
+        """By how much longer than usual each commit takes; of several the sum."""
         self.node: Node | None = None
         """The running node, if it has come as far."""
         self.refusal: DynamoError | None = None
-        """Why the process ended last, where it did so by itself."""
+        """Why the process ended by itself, until one has come up again."""
         self.copy: DiskCopy | None = None
         """The last copy that was taken of the disk."""
         self.boots = 0
+        """How many processes there have been."""
         self._world = world
         self._latency = world.streams.named(f"commits {config.name}")
         self._is_wanted = False
@@ -92,7 +93,8 @@ class Host:
     def crash(self, *, lose: Literal["all", "some"] = "some", silently: bool = False) -> None:
         """End the process at once: un-synced writes are lost, ``all`` or ``some`` of them.
 
-        ``silently``: peers are not told, as when the machine has lost its power.
+        ``silently``: peers are not told, as when the machine has lost its power. No change where
+        it is crashed already.
         """
         if not self._is_wanted:
             return
@@ -113,8 +115,13 @@ class Host:
         self._world.scheduler.resume(self.name)
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it is paused."""
+        return self._world.scheduler.is_paused(self.name)
+
+    @property
     def is_running(self) -> bool:
-        """Whether there is to be a process."""
+        """Whether there is a process, or will be one shortly: it is not crashed."""
         return self._is_wanted
 
     def copy_disk(self) -> None:
@@ -138,6 +145,7 @@ class Host:
         while True:
             while not self._is_wanted:
                 await self._changed.wait()
+            self._process = trio.CancelScope()
             with self._world.scheduler.belonging_to(self.name):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._boot)
@@ -146,12 +154,13 @@ class Host:
 
     async def _boot(self) -> None:
         """One life of the process."""
+        if self._process.cancel_called:
+            return  # Crashed before its first step.
         self.boots += 1
         generator = self._world.streams.named(f"node {self.name}, boot {self.boots}")
         transport = self._world.network.transport(self.name)
         environment = Environment(self.clock, generator, transport, self._offload)
         files = self.disk.boot()
-        self._process = trio.CancelScope()
         try:
             with (
                 self._process,
@@ -163,20 +172,26 @@ class Host:
                 ) as storage,
             ):
                 async with Node(self.config, environment, storage).running() as node:
+                    # It may have been crashed in its last step of coming up.
+                    await trio.lowlevel.checkpoint_if_cancelled()
                     self.node, self.refusal = node, None
                     await trio.sleep_forever()
         except DynamoError as error:
-            self.refusal = error
-            self._world.trace.note("exit", self.name, error.message)
-        if not self._process.cancel_called:
-            # It has ended by itself: what it held of network and disk is free again.
-            self.node = None
-            self._world.network.cut_off(self.name, silently=False)
-            self.disk.crash(lose="some")
+            # What a crashed one says in its last moments nobody hears.
+            if not self._process.cancel_called:
+                self._note_exit(error)
+        finally:
+            files.close()
+
+    def _note_exit(self, error: DynamoError) -> None:
+        """The process has ended by itself: the kernel ends what it held of the network."""
+        self.node, self.refusal = None, error
+        self._world.trace.note("exit", self.name, error.message)
+        self._world.network.cut_off(self.name, silently=False)
 
     async def _offload(self, work: Callable[[], T]) -> T:
         """``work()`` in the middle of the time that it takes: a crash may come before or after."""
-        takes_s = self._latency.expovariate(1 / DISK_S) + self.disk_delay_s
+        takes_s = self._latency.expovariate(1 / DISK_S) + sum(self.disk_delays_s)
         begins_s = takes_s * self._latency.random()
         await trio.sleep(begins_s)
         result = work()

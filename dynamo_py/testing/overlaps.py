@@ -7,7 +7,7 @@ link is blocked, slow or lossy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from dynamo_py.testing.network import Network
@@ -18,12 +18,12 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wrong:
-    """What one fault does to each direction that it touches."""
+    """What one fault does to each direction that it touches. Compared by identity."""
 
-    pairs: tuple[Pair, ...]
+    delays_s: Mapping[Pair, float]
+    """Its directions, in the order in which they are changed, and what it delays them by."""
     is_blocked: bool = False
     lost_share: float = 0.0
-    delays_s: Mapping[Pair, float] = field(default_factory=dict)
 
 
 class Overlaps:
@@ -35,15 +35,15 @@ class Overlaps:
 
     def block(self, pairs: Iterable[Pair]) -> Callable[[], None]:
         """Let nothing through."""
-        return self._begin(_Wrong(tuple(pairs), is_blocked=True))
+        return self._begin(_Wrong(dict.fromkeys(pairs, 0.0), is_blocked=True))
 
     def slow(self, delays_s: Mapping[Pair, float]) -> Callable[[], None]:
         """Delay what is sent, each direction by its own seconds; delays add up."""
-        return self._begin(_Wrong(tuple(delays_s), delays_s=delays_s))
+        return self._begin(_Wrong(dict(delays_s)))
 
     def lose(self, pairs: Iterable[Pair], share: float) -> Callable[[], None]:
         """Lose a share of what is sent; of several shares the largest."""
-        return self._begin(_Wrong(tuple(pairs), lost_share=share))
+        return self._begin(_Wrong(dict.fromkeys(pairs, 0.0), lost_share=share))
 
     def end_all(self) -> None:
         """Nothing is wrong any more."""
@@ -52,22 +52,22 @@ class Overlaps:
 
     def _begin(self, wrong: _Wrong) -> Callable[[], None]:
         self._under_way.append(wrong)
-        self._put_in_force(wrong.pairs)
+        self._put_in_force(wrong.delays_s)
         return partial(self._end, wrong)
 
     def _end(self, wrong: _Wrong) -> None:
         if wrong in self._under_way:
             self._under_way.remove(wrong)
-            self._put_in_force(wrong.pairs)
+            self._put_in_force(wrong.delays_s)
 
     def _put_in_force(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
-            of_pair = [wrong for wrong in self._under_way if pair in wrong.pairs]
+            of_pair = [wrong for wrong in self._under_way if pair in wrong.delays_s]
             if any(wrong.is_blocked for wrong in of_pair):
                 self._network.block(*pair)
             else:
                 self._network.unblock(*pair)
             share = max((wrong.lost_share for wrong in of_pair), default=0.0)
             self._network.lose(*pair, share=share)
-            delay_s = sum(wrong.delays_s.get(pair, 0.0) for wrong in of_pair)
+            delay_s = sum(wrong.delays_s[pair] for wrong in of_pair)
             self._network.slow(*pair, delay_s=delay_s)

@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from dynamo_py.lifetimes import background
 from dynamo_py.testing.faults import KINDS, Fault, Stage
 
 GAP_S = 2.0
 """The mean time from one fault to the next."""
 LASTS_S = 4.0
-"""The mean time that a fault lasts."""
+"""The mean time that a fault lasts, on top of `LASTS_MIN_S`."""
+LASTS_MIN_S = 0.2
 AT_ONCE_MAX = 4
+"""How many are under way at most; a fault that would be one more does not happen."""
 COPY_S = 7.0
 """The mean time between copies of the victims' disks, to which they may be rolled back."""
 
@@ -33,10 +36,9 @@ class Schedule:
         """Let faults happen for so long; when this returns, or is cancelled, all are over."""
         over_s = trio.current_time() + duration_s
         try:
-            async with trio.open_nursery() as nursery:
+            async with background() as nursery:
                 nursery.start_soon(self._copy_disks)
                 await self._begin_and_end(over_s)
-                nursery.cancel_scope.cancel()
         finally:
             while self._under_way:
                 self._end(self._under_way[0])
@@ -48,7 +50,7 @@ class Schedule:
             for under_way in [u for u in self._under_way if u[0] <= now]:
                 self._end(under_way)
             if now >= next_s:
-                self._begin(min(over_s, now + 0.2 + generator.expovariate(1 / LASTS_S)))
+                self._begin(min(over_s, now + LASTS_MIN_S + generator.expovariate(1 / LASTS_S)))
                 next_s = now + generator.expovariate(1 / GAP_S)
             ends = [until_s for until_s, _ in self._under_way]
             await trio.sleep_until(min(over_s, next_s, *ends))
@@ -58,8 +60,8 @@ class Schedule:
             return
         fault = KINDS[self._stage.random.choice(self._kinds)](self._stage)
         if fault is not None:
-            self._note(fault.text)
             self._under_way.append((until_s, fault))
+            self._note(fault.text)
 
     def _end(self, under_way: tuple[float, Fault]) -> None:
         self._under_way.remove(under_way)

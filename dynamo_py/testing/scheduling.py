@@ -1,15 +1,14 @@
 """Trio in virtual time, in an order that a seed decides, with hosts that can be paused.
 
-The only module that uses trio's private names; ``pyproject.toml`` bounds trio's version for its
-sake. Knows nothing of nodes, networks or disks: a host is a name that tasks belong to.
+Alone uses trio's private names, for which ``pyproject.toml`` bounds trio's version. Knows nothing
+of nodes, networks or disks: a host is a name that tasks belong to.
 
 Trio runs its tasks in batches: all that are ready, each for one step, that is until it next
 waits. Invariants:
 
-- The order of steps depends on the program and the seed only: neither on memory addresses, nor
-  on ``PYTHONHASHSEED``, nor on what ran before in this process, nor on whether Hypothesis or
-  pytest-trio have changed trio's own order. Each batch is put in the order in which its tasks
-  were spawned, then shuffled by a generator of this run.
+- The order of steps depends on the program and the seed only: not on addresses, on
+  ``PYTHONHASHSEED``, nor on what has run or was changed in this process before. Each batch is
+  sorted by when its tasks were spawned, then shuffled by a generator of this run.
 - Time stands still while a task is ready, then jumps to the next deadline.
 - Between `Scheduler.pause` and `Scheduler.resume` no task of the host takes a step.
 - After a run trio is as it was, however the run ended. Nothing is changed at import.
@@ -38,12 +37,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappush
 from itertools import count
 from math import inf
 from operator import attrgetter
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 from trio._core import _run
@@ -56,6 +56,8 @@ from dynamo_py.testing.randomness import Streams
 T = TypeVar("T")
 
 NAMES_SHOWN_MAX = 20
+TURNS_UNASKED = 64
+"""At how many turns of trio's loop the kernel is asked once whether anything has happened."""
 
 
 class Stuck(Exception):
@@ -213,14 +215,29 @@ class Scheduler:
         self._queue.extend(runner.runq)
         runner.runq = self._queue
         vars(self._clock)["_autojump"] = self._jump
+        # It stands still but for jumps: the real clock need not be asked at each reading.
+        vars(self._clock)["current_time"] = partial(getattr, self._clock, "_virtual_base")
+        seldom_asked = _SeldomAsked(runner.io_manager, self._jump_if_idle)
+        runner.io_manager = seldom_asked  # type: ignore[assignment]  # It passes on the rest.
 
     def _jump(self) -> None:
-        """No task is ready: on to the next deadline. Called by trio's loop."""
-        deadline = _run.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
-        if deadline == inf:
+        """Nothing can happen now. Called by trio's loop."""
+        if not self._jump_if_idle():
             self._get_unstuck()
-        else:
-            self._clock.jump(max(0.0, deadline - self._clock.current_time()))
+
+    def _jump_if_idle(self) -> bool:
+        """When no task is ready, on to the next deadline; False if there is none.
+
+        Called at each turn of trio's loop, which by itself would jump one turn later.
+        """
+        runner = _run.GLOBAL_RUN_CONTEXT.runner
+        if self._queue or runner.waiting_for_idle:
+            return True
+        deadline = runner.deadlines.next_deadline()
+        if deadline == inf:
+            return False
+        self._clock.jump(max(0.0, deadline - self._clock.current_time()))
+        return True
 
     def _get_unstuck(self) -> None:
         """No task is ready and no deadline is set: see to it that the run ends.
@@ -252,6 +269,43 @@ class Scheduler:
             paused=tuple(sorted(self._withheld)),
             at_s=self._clock.current_time(),
         )
+
+
+class IOManager(Protocol):
+    """What of trio's I/O manager is used here; its class depends on the platform."""
+
+    def get_events(self, timeout: float) -> Any:
+        """What has happened outside within ``timeout`` seconds."""
+        ...
+
+    def process_events(self, events: Any) -> None:
+        """Wake those who wait for ``events``."""
+        ...
+
+
+class _SeldomAsked:
+    """Trio's I/O manager, with which the kernel is asked at few turns of the loop only.
+
+    There are no sockets in virtual time. What the kernel may still have to say is that Ctrl-C
+    was pressed, or that a thread has come back: that can wait for some turns, or until nothing
+    else can happen.
+    """
+
+    def __init__(self, manager: IOManager, prepare: Callable[[], bool]) -> None:
+        self._manager = manager
+        self._prepare = prepare
+        self._turns = 0
+        self.process_events = manager.process_events
+
+    def get_events(self, timeout: float) -> Any:
+        """What has happened outside, if it is time to ask."""
+        self._turns += 1
+        if self._prepare() and self._turns % TURNS_UNASKED:
+            return []
+        return self._manager.get_events(timeout)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._manager, name)
 
 
 class _RunQueue(deque[Task]):

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
 from dynamo_py.errors import InvalidRequest
+from dynamo_py.lifetimes import in_parallel
 from dynamo_py.testing.checkers import ALWAYS, WITHIN_BOUNDS
 from dynamo_py.testing.faults import KINDS, Stage
 from dynamo_py.testing.final_state import FinalState
@@ -76,11 +78,11 @@ class _Course:
         self.mix = standard_mix()
         async with AsyncExitStack() as stack:
             clients = [await self._client(f"c{k}", stack) for k in range(1, self.run.clients + 1)]
-            async with trio.open_nursery() as nursery:
-                if self.kinds:
-                    nursery.start_soon(self._schedule().run, self.run.duration_s)
-                for client in clients:
-                    nursery.start_soon(self._use, client)
+            tasks = [partial(self._use, client) for client in clients]
+            if self.kinds:
+                tasks.append(partial(self._schedule().run, self.run.duration_s))
+            left = iter(tasks)
+            await in_parallel(lambda: next(left)(), len(tasks))
             await self._heal()
             await self._judge()
         return self._report()
@@ -109,7 +111,11 @@ class _Course:
     def _schedule(self) -> Schedule:
         generator = self.sim.streams.named("faults")
         hosts = self.sim.hosts
-        victims = hosts if self.run.faults == UNBOUNDED else [generator.choice(hosts)]
+        if self.run.faults == UNBOUNDED:
+            victims = hosts
+        else:
+            # An acknowledged write is on two disks, so that one may be lost; or there is but one.
+            victims = [generator.choice(hosts)] if len(hosts) > 1 else []
         stage = Stage(
             self.sim,
             generator,
@@ -146,6 +152,9 @@ class _Course:
     async def _judge(self) -> None:
         is_bounded = self.run.faults != UNBOUNDED
         checkers = WITHIN_BOUNDS if is_bounded else ALWAYS
+        if not self.sim.nodes:
+            self.violations.append("no node has come up again")
+            return
         final = FinalState(self.sim)
         for _, workload in self.mix:
             await workload.read_final(final.read)

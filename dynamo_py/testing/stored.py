@@ -73,6 +73,17 @@ class RowFile(Stored[dict[Address, bytes], Batch]):
 
     in_memory: MemoryEngine | None = None
     """What the process that has it open shows to its readers."""
+    synced_sequence = 0
+    """How many batches have made the synced state."""
+
+    @property
+    def sequence(self) -> int:
+        """How many batches have made what a process sees. A step may be none."""
+        return self.synced_sequence + sum(1 for batch in self.steps if batch)
+
+    def keep(self, count: int) -> None:
+        self.synced_sequence += sum(1 for batch in self.steps[:count] if batch)
+        super().keep(count)
 
     def copied(self, state: dict[Address, bytes]) -> dict[Address, bytes]:
         return dict(state)
@@ -136,7 +147,8 @@ def synced_copy(directory: Directory) -> Directory:
         if isinstance(entry, Directory):
             copies[name] = synced_copy(entry)
         elif isinstance(entry, RowFile):
-            copies[name] = RowFile(dict(entry.synced))
+            copies[name] = copied = RowFile(dict(entry.synced))
+            copied.synced_sequence = entry.synced_sequence
         else:
             copies[name] = File(bytearray(entry.synced))
     return Directory(copies)

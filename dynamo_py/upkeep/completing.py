@@ -63,9 +63,16 @@ class Completing:
 
     def on_damage(self, partition: int) -> None:
         """A record is lost: the copy may not vote until the other primaries were read again."""
-        if self._completeness.is_complete(partition):
+        completeness = self._completeness
+        if completeness.is_held(partition) and not completeness.sources(partition):
             log.error("damaged record", partition=partition)
             self._begin(partition, self._view().preference_list(partition).primaries)
+
+    def begin_again(self) -> None:
+        """The records are older than was believed: complete all that is held, from all others."""
+        for partition in self._completeness.held():
+            primaries = self._view().preference_list(partition).primaries
+            self._begin(partition, (*primaries, *self._completeness.sources(partition)))
 
     def begin_what_is_missing(self) -> None:
         """At the start: after a loss of records nothing says that a copy is complete."""

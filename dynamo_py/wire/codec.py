@@ -52,6 +52,9 @@ TABLE: dict[int, type[Message]] = {
     50: m.AskEmpty,
     51: m.Emptiness,
     52: m.Gossip,
+    61: m.Readmission,
+    62: m.AskProgress,
+    63: m.Progress,
 }
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in TABLE.items()}

@@ -15,6 +15,7 @@ from dynamo_py.causality import (
     merge_all,
     vector_of,
 )
+from dynamo_py.causality.attempts import ATTEMPTS_MAX, attempt_of
 
 NOW_MS = 1_700_000_000_000
 
@@ -27,7 +28,10 @@ def write(actor: int, counter: int = 1, write_id: bytes | None = None, **fields)
 
 
 def seen(*writes: Sibling) -> Context:
-    return Context(vector_of(w.dot for w in writes))
+    context = NOTHING_SEEN
+    for one in writes:
+        context = context.with_write(one)
+    return context
 
 
 def record_of(*writes: Sibling) -> Record:
@@ -111,8 +115,18 @@ def test_what_one_side_superseded_is_gone_for_both():
 
 def test_a_record_that_has_seen_a_write_and_holds_nothing_says_that_it_is_gone():
     one = write(1)
-    emptied = Record(vector_of([one.dot]))
+    emptied = Record(vector_of([one.dot]), superseded=(one.attempt,))
     assert record_of(one).merge(emptied) == emptied == emptied.merge(record_of(one))
+
+
+def test_what_each_side_superseded_of_the_other_is_gone_for_both():
+    """One of them is of the format that remembers nothing, so its memory tells nothing either."""
+    one, other = write(1, timestamp=1), write(2, timestamp=2)
+    seen_by_both = vector_of([one.dot, other.dot])
+    before = Record(seen_by_both, (one,))
+    after = Record(seen_by_both, (other,), (), (one.attempt,))
+    assert ids(before.merge(after)) == set() == ids(after.merge(before))
+    assert before.merge(after) == after.merge(before)
 
 
 def test_equal_records_are_equal_bytes_whatever_the_order_of_merges():
@@ -127,9 +141,18 @@ def test_the_merge_of_nothing_is_the_empty_record():
 
 # --- one write, several attempts --------------------------------------------------------------
 
-FIRST = write(1, write_id=b"milk")
-RETRY = write(2, write_id=b"milk", retried=True)
-NEXT = write(3, write_id=b"cheese")
+FIRST = write(1, write_id=b"milk", timestamp=1)
+RETRY = write(2, write_id=b"milk", timestamp=2, retried=True)
+UNMARKED = write(2, write_id=b"milk", timestamp=2)
+NEXT = write(3, write_id=b"cheese", timestamp=3)
+
+
+def after(record: Record, number: int) -> Record:
+    """The record after so many writes, each of which read the one before."""
+    for counter in range(1, number + 1):
+        one = write(7, counter, timestamp=100 + counter)
+        record = record.update(record.context(), one)
+    return record
 
 
 def test_two_attempts_of_one_write_are_one_value():
@@ -137,7 +160,7 @@ def test_two_attempts_of_one_write_are_one_value():
     assert len(merged.values(NOW_MS)) == 1
     assert merged.writes() == 1
     assert merged.has_write(b"milk")
-    assert merged.dot_of(b"milk") == FIRST.dot
+    assert merged.sibling_of(b"milk") == FIRST
 
 
 def test_who_saw_one_attempt_supersedes_the_other_as_well():
@@ -152,22 +175,23 @@ def test_a_first_attempt_that_surfaces_after_its_retry_was_superseded_is_no_valu
     superseded = record_of(RETRY).update(seen(RETRY), NEXT)
     assert superseded.retired == (b"milk",)
     assert superseded.has_write(b"milk")
-    assert superseded.dot_of(b"milk") is None
+    assert superseded.sibling_of(b"milk") is None
     merged = superseded.merge(record_of(FIRST))
     assert ids(merged) == {b"cheese"}
     assert merged == record_of(FIRST).merge(superseded)
 
 
 def test_two_attempts_without_a_mark_are_retired_all_the_same():
-    twin = write(2, write_id=b"milk")
-    record = record_of(FIRST, twin).update(seen(FIRST), NEXT)
+    record = record_of(FIRST, UNMARKED).update(seen(FIRST), NEXT)
     assert record.retired == (b"milk",)
 
 
-def test_a_write_that_was_not_repeated_leaves_no_id_behind():
+def test_a_write_that_was_not_repeated_is_remembered_for_a_while_and_not_retired():
     record = record_of(FIRST).update(seen(FIRST), NEXT)
-    assert record.retired == ()
-    assert record.merge(record_of(FIRST)).retired == ()
+    assert (record.retired, record.superseded) == ((), (FIRST.attempt,))
+    assert record.merge(record_of(FIRST)) == record
+    assert record.has_write(b"milk")
+    assert not after(record, ATTEMPTS_MAX).has_write(b"milk")
 
 
 def test_a_retry_superseded_through_a_node_that_never_held_it_is_retired_by_the_merge():
@@ -185,21 +209,84 @@ def test_a_retry_superseded_through_a_node_that_never_held_it_is_retired_by_the_
     assert superseded.merge(first).merge(retry) == together
 
 
-def test_limit_a_retry_unknown_to_all_who_superseded_the_first_attempt_is_a_sibling():
+def test_a_retry_that_surfaces_after_its_first_attempt_was_superseded_is_no_value():
+    """The first attempt was superseded by those who knew of no other, with its mark on neither."""
+    superseded = record_of(FIRST).update(seen(FIRST), NEXT)
+    for attempt in (RETRY, UNMARKED):
+        merged = superseded.merge(record_of(attempt))
+        assert ids(merged) == {b"cheese"}
+        assert merged.retired == (b"milk",)
+        assert merged == record_of(attempt).merge(superseded)
+
+
+def test_attempts_that_were_superseded_apart_are_known_as_one_write_when_they_meet():
+    one = record_of(FIRST).update(seen(FIRST), NEXT)
+    other = record_of(UNMARKED).update(seen(UNMARKED), write(4, timestamp=4))
+    assert one.merge(other).retired == (b"milk",) == other.merge(one).retired
+
+
+def test_an_attempt_that_the_client_saw_elsewhere_counts_as_superseded_by_its_next_write():
+    """The coordinator has met no attempt at all, or another one than the client."""
+    unmet = EMPTY.update(seen(FIRST), NEXT)
+    assert unmet.superseded == (FIRST.attempt,)
+    assert ids(unmet.merge(record_of(UNMARKED))) == {b"cheese"}
+    met_other = record_of(UNMARKED).update(seen(FIRST), NEXT)
+    assert ids(met_other) == {b"cheese"}
+    assert met_other.retired == (b"milk",)
+
+
+def test_a_context_passes_on_what_its_record_remembered():
+    record = record_of(FIRST).update(seen(FIRST), NEXT)
+    elsewhere = EMPTY.update(record.context(), write(4, timestamp=4))
+    assert elsewhere.superseded == (FIRST.attempt, NEXT.attempt)
+    assert ids(elsewhere.merge(record_of(UNMARKED))) == {b"write 4.1"}
+
+
+def test_writes_beside_one_that_was_superseded_stay():
+    other = write(4, timestamp=2)
+    record = record_of(FIRST, other).update(seen(FIRST), NEXT)
+    assert ids(record.merge(record_of(UNMARKED))) == {b"cheese", other.write_id}
+    assert record.writes_beside(seen(other)) == 2
+
+
+def test_a_client_that_has_seen_a_write_and_writes_it_once_more_means_it():
+    """It lies about its attempt, or forged its context; its value is not lost for that."""
+    record = EMPTY.update(seen(FIRST), UNMARKED)
+    assert ids(record) == {b"milk"}
+    assert record.superseded == ()
+
+
+@pytest.mark.parametrize("attempt", [RETRY, UNMARKED])
+def test_limit_an_attempt_that_stays_away_while_too_much_is_superseded_is_a_sibling(attempt):
     """What is *not* promised, and why.
 
-    All who superseded the write had seen nothing but its first attempt, and the records
-    they wrote into held no other. Had the first attempt's id been kept for this case, every
-    write would leave its id behind for ever. So the retry, minted by a node that has not
-    met the supersession, stands as a sibling beside the successor: the next reader sees both
-    values, and nothing is lost. `tests/properties/test_causal_histories.py` shows that a
+    A record remembers a bounded number of attempts, since to remember all would make it grow
+    with each write. So when the last one that it had seen of a write has fallen out, another,
+    minted by a node that met none of this, stands as a sibling: the next reader sees
+    both values, and nothing is lost. `tests/properties/test_causal_histories.py` shows that a
     superseded write is visible in this case and in no other.
     """
-    superseded = record_of(FIRST).update(seen(FIRST), NEXT)
-    merged = superseded.merge(record_of(RETRY))
-    assert ids(merged) == {b"milk", b"cheese"}
-    read = merged.update(merged.context(), write(1, 2))
-    assert read.retired == (b"milk",), "once it was read it is gone for good"
+    remembering = after(record_of(FIRST), ATTEMPTS_MAX)
+    assert remembering.superseded[0] == FIRST.attempt
+    assert len(ids(remembering.merge(record_of(attempt)))) == 1, "it is remembered so long"
+    forgetful = after(record_of(FIRST), ATTEMPTS_MAX + 1)
+    back = forgetful.merge(record_of(attempt))
+    assert b"milk" in ids(back)
+    again = back.update(back.context(), write(1, 2, timestamp=200))
+    assert not ids(again) & {b"milk"}, "once it was read it is gone"
+
+
+def test_what_was_retired_stays_away_however_much_is_superseded():
+    known = record_of(FIRST, UNMARKED)
+    record = after(known, 3 * ATTEMPTS_MAX)
+    assert b"milk" not in ids(record.merge(record_of(write(5, write_id=b"milk", timestamp=2))))
+
+
+def test_no_more_than_the_youngest_few_attempts_are_remembered_whatever_is_written():
+    record = after(record_of(*(write(1, n, timestamp=n) for n in range(1, 30))), 30)
+    youngest = tuple(attempt_of(100 + n, b"write 7.%d" % n) for n in range(22, 30))
+    assert record.superseded == youngest
+    assert record.context().seen == (*youngest[1:], attempt_of(130, b"write 7.30"))
 
 
 # --- what a reader sees ------------------------------------------------------------------------
@@ -228,15 +315,16 @@ def test_an_empty_value_is_a_value():
 
 
 def test_a_context_covers_all_and_carries_the_highest_timestamp():
-    record = record_of(write(1, timestamp=5), write(2, timestamp=4))
-    assert record.context() == Context(record.vector, 5)
+    one, two = write(1, timestamp=5), write(2, timestamp=4)
+    record = record_of(one, two)
+    assert record.context() == Context(record.vector, 5, (two.attempt, one.attempt))
     assert EMPTY.context() == NOTHING_SEEN
 
 
 def test_contexts_merge_to_what_either_has_seen():
-    one, two = write(1), write(2)
-    left, right = Context(seen(one).vector, 7), Context(seen(two).vector, 5)
-    assert left.merge(right) == Context(seen(one, two).vector, 7) == right.merge(left)
+    one, two = write(1, timestamp=7), write(2, timestamp=5)
+    both = Context(vector_of([one.dot, two.dot]), 7, (two.attempt, one.attempt))
+    assert seen(one).merge(seen(two)) == both == seen(two).merge(seen(one))
 
 
 # --- the invariants -------------------------------------------------------------------------
@@ -250,6 +338,9 @@ def test_contexts_merge_to_what_either_has_seen():
         (Record(vector_of([FIRST.dot]), (FIRST, FIRST)), "each once"),
         (Record(vector_of([FIRST.dot]), (FIRST,), (b"milk",)), "retired and alive"),
         (Record(retired=(b"b", b"a")), "retired ids are sorted"),
+        (Record(superseded=(RETRY.attempt, FIRST.attempt)), "attempts are sorted"),
+        (Record(vector_of([FIRST.dot]), (FIRST,), (), (RETRY.attempt,)), "superseded and alive"),
+        (Record(superseded=(FIRST.attempt, RETRY.attempt)), "superseded twice"),
     ],
 )
 def test_a_broken_record_does_not_pass_its_check(broken, says):

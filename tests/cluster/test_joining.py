@@ -12,7 +12,15 @@ from dynamo_py.cluster.joining import EMPTY_S, admit, ask_to_join
 from dynamo_py.cluster.members import MEMBER, REMOVED
 from dynamo_py.cluster.state import ClusterState, founding_table
 from dynamo_py.errors import DynamoError, NodeUnavailable, Overloaded, ProtocolError, WrongState
-from dynamo_py.wire.messages import AskEmpty, Done, Emptiness, Join, MemberEntry, Message
+from dynamo_py.wire.messages import (
+    AskEmpty,
+    Done,
+    Emptiness,
+    Join,
+    MemberEntry,
+    Message,
+    Readmission,
+)
 
 A, B, C = (letter * 16 for letter in (b"a", b"b", b"c"))
 FOUNDER = MemberEntry(A, 1, MEMBER, "n1", 1, "")
@@ -55,14 +63,15 @@ def state(store) -> ClusterState:
     return ClusterState(store, told)
 
 
-async def let_in(state, links=None, *, join=JOIN, is_empty=True, addresses=None):
-    """Ask the founder, whose view has the members of ``state``."""
+async def let_in(state, links=None, *, join=JOIN, is_empty=True, addresses=None, up=(A, B)):
+    """Ask the founder, whose view has the members of ``state``, these of them up."""
     known = {B: "b"} if addresses is None else addresses
     view = SimpleNamespace(
         me=A,
         cluster="c",
         nodes=[entry.node for entry in state.members.present],
         address_of=lambda node: known.get(node, ""),
+        is_up=lambda node: node in up,
         name_of=lambda node: state.members.get(node).name,
     )
     return await admit(state, lambda: cast(Any, view), cast(Any, links), join, is_empty=is_empty)
@@ -79,10 +88,42 @@ async def test_a_member_that_asks_again_is_given_the_state_even_where_there_is_d
     assert await let_in(state, is_empty=False) == state.message()
 
 
-async def test_a_name_that_is_taken_is_refused(state):
-    join = Join(C, "n1", "", 1, "host:3")
-    with pytest.raises(WrongState, match="a node of the name 'n1' already"):
-        await let_in(state, join=join)
+@pytest.mark.parametrize("up", [(A, B), (A,)])
+async def test_a_name_that_is_taken_at_another_address_is_refused_with_what_to_do(state, up):
+    state.merge([], [MEMBER_B])
+    join = Join(C, "n2", "", 1, "host:3")
+    with pytest.raises(WrongState, match="'n2' already, at b: if") as refused:
+        await let_in(state, join=join, up=up)
+    assert "start it at this address again" in refused.value.message
+    assert not refused.value.retryable
+    assert state.members.get(C) is None
+
+
+async def test_a_member_that_is_down_comes_back_at_its_address_on_an_empty_disk(state):
+    state.merge([], [MEMBER_B])
+    reply = await let_in(state, join=Join(C, "n2", "", 5, "b"), is_empty=False, up=(A,))
+    assert reply == Readmission(B, state.message())
+    assert state.members.get(B) == MEMBER_B, "with the weight and the zone that it had"
+    assert state.members.get(C) is None
+
+
+async def test_a_member_that_was_not_found_down_yet_is_to_ask_again(state):
+    state.merge([], [MEMBER_B])
+    with pytest.raises(NodeUnavailable, match="already, and it is believed to be up") as refused:
+        await let_in(state, join=Join(C, "n2", "", 1, "b"), up=(A, B))
+    assert (refused.value.retryable, refused.value.outcome) == (True, "not_applied")
+
+
+async def test_a_member_whose_address_is_not_known_is_to_ask_again(state):
+    state.merge([], [MEMBER_B])
+    with pytest.raises(NodeUnavailable, match="its address is not known here"):
+        await let_in(state, join=Join(C, "n2", "", 1, "b"), addresses={}, up=(A,))
+
+
+async def test_the_name_of_a_removed_member_is_free(state):
+    state.merge([], [MemberEntry(B, 2, REMOVED, "n2", 1, "")])
+    assert await let_in(state, join=Join(C, "n2", "", 1, "b")) == state.message()
+    assert state.members.named("n2").node == C
 
 
 async def test_a_node_is_not_let_in_where_there_is_data_here(state):
@@ -148,10 +189,19 @@ async def test_a_joiner_goes_on_until_a_seed_answers(state, autojump_clock):
     links = ScriptedLinks(one=GONE, two=GONE)
     links.answers["two"] = [GONE, Overloaded("starting"), state.message()]
     waited: list[DynamoError] = []
-    table = await ask_to_join(cast(Any, links), ("one", "two"), JOIN, on_wait=waited.append)
-    assert table == state.message()
+    reply = await ask_to_join(cast(Any, links), ("one", "two"), JOIN, on_wait=waited.append)
+    assert reply == Readmission(C, state.message())
     assert len(waited) == 5
     assert {message for _, message in links.asked} == {JOIN}
+
+
+async def test_a_member_without_its_disk_is_told_its_former_id(state, autojump_clock):
+    links = ScriptedLinks(one=NodeUnavailable("up still", outcome="not_applied"))
+    links.answers["one"].append(Readmission(B, state.message()))
+    waited: list[DynamoError] = []
+    reply = await ask_to_join(cast(Any, links), ("one",), JOIN, on_wait=waited.append)
+    assert reply == Readmission(B, state.message())
+    assert [error.message for error in waited] == ["up still"]
 
 
 async def test_a_joiner_that_is_refused_is_told_at_once(autojump_clock):

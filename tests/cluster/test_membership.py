@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
 import trio
 
 from dynamo_py.cluster.members import MEMBER
-from dynamo_py.cluster.membership import Addresses, Membership
+from dynamo_py.cluster.membership import PROGRESS, Addresses, Membership
 from dynamo_py.cluster.state import ClusterState, founding_table
 from dynamo_py.cluster.view import DOWN, UP
 from dynamo_py.environment import Clock, Environment
@@ -28,8 +28,11 @@ def node(k: int) -> bytes:
 class VirtualClock:
     monotonic = staticmethod(trio.current_time)
 
+    def __init__(self, ahead_s: float = 0.0) -> None:
+        self._ahead_s = ahead_s
+
     def wall_ms(self) -> int:
-        return int(trio.current_time() * 1000)
+        return int((trio.current_time() + self._ahead_s) * 1000)
 
 
 class Network:
@@ -72,17 +75,20 @@ class Town:
         self._make_store = make_store
         self.network = Network()
         self.scopes: dict[str, trio.CancelScope] = {}
+        self.ahead_s = 1000.0
+        """By how much the wall clocks of those that are started are ahead."""
 
-    def start(self, k: int, *, count: int = 2) -> Membership:
+    def start(
+        self, k: int, *, count: int = 2, remembered: Mapping[bytes, str] | None = None
+    ) -> Membership:
         entries = [MemberEntry(node(i), 1, MEMBER, f"n{i}", 1, "") for i in range(count)]
         told = founding_table(
             cluster="c", cluster_id=b"c" * 16, partitions=Q, replicas=3, founder=entries[0]
         )
         state = ClusterState(self._make_store(), told)
         state.merge((), entries)
-        environment = Environment(
-            cast(Clock, VirtualClock()), random.Random(k), cast(Any, None), cast(Any, None)
-        )
+        clock = cast(Clock, VirtualClock(self.ahead_s))
+        environment = Environment(clock, random.Random(k), cast(Any, None), cast(Any, None))
         membership = Membership(
             state,
             environment,
@@ -91,6 +97,7 @@ class Town:
             name=f"n{k}",
             addresses=Addresses(f"host:{k}", f"client:{k}", ""),
             seeds=() if k == 0 else ("host:0",),
+            remembered=remembered,
         )
         self.network.members[f"host:{k}"] = membership
         self.scopes[f"n{k}"] = trio.CancelScope()
@@ -210,3 +217,61 @@ async def test_observers_see_each_view_and_the_placement_is_told_after_it(town, 
     await one.state.decide([TableEntry(0, 0, 2, node(1))])
     assert views[-1] is one.view
     assert placements == [(before, one.state.placement)]
+
+
+async def test_an_address_of_before_holds_until_the_member_says_another(town, autojump_clock):
+    one = town.start(0, remembered={node(1): "host:old"})
+    assert one.view.address_of(node(1)) == "host:old"
+    assert not one.view.is_up(node(1))
+    town.start(1)
+    await wait_for(lambda: one.view.address_of(node(1)) == "host:1")
+
+
+# --- how far a store has come -------------------------------------------------------------------
+
+
+async def test_the_others_remember_how_far_a_store_had_come(town, autojump_clock):
+    members = one, other, third = [town.start(k, count=3) for k in range(3)]
+    assert one.progress_of(node(2)) == 0
+    third.tell_progress(7)
+    third.tell_progress(8)
+    await wait_for(lambda: one.progress_of(node(2)) == other.progress_of(node(2)) == 8)
+    town.crash(2)
+    await wait_for(lambda: not any(m.view.is_up(node(2)) for m in members[:2]))
+    assert one.progress_of(node(2)) == 8
+    town.start(2, count=3)
+    await wait_for(lambda: one.view.is_up(node(2)))
+    await trio.sleep(10)
+    assert one.progress_of(node(2)) == other.progress_of(node(2)) == 8, "nothing new was told"
+
+
+async def test_what_a_later_life_tells_counts_although_its_clock_is_behind(town, autojump_clock):
+    one = town.start(0)
+    town.ahead_s = 5000.0
+    town.start(1).tell_progress(100)
+    await wait_for(lambda: one.progress_of(node(1)) == 100)
+    town.crash(1)
+    town.ahead_s = 1000.0
+    town.start(1).tell_progress(50)
+    await wait_for(lambda: one.progress_of(node(1)) == 50)
+
+
+async def test_progress_that_cannot_be_read_is_as_good_as_none(town, autojump_clock):
+    one, other = town.start(0), town.start(1)
+    other._agent.set_payload(PROGRESS, 10**9, b"garbage")
+    await wait_for(lambda: one.view.is_up(node(1)))
+    await trio.sleep(5)
+    known = one._agent.member(node(1))
+    assert known is not None
+    assert PROGRESS in known.payloads
+    assert one.progress_of(node(1)) == 0
+
+
+async def test_news_of_progress_makes_no_new_view(town, autojump_clock):
+    one, other = town.start(0), town.start(1)
+    await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2 and agree(one, other))
+    await trio.sleep(5)
+    view = one.view
+    other.tell_progress(3)
+    await wait_for(lambda: one.progress_of(node(1)) == 3)
+    assert one.view is view

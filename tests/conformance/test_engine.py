@@ -167,6 +167,18 @@ def test_stats_count_what_is_there_and_not_what_was_done(engine: Engine):
     assert not engine.is_empty(Space.META)
 
 
+def test_each_batch_is_counted_and_nothing_else(engine: Engine):
+    before = engine.stats().sequence
+    engine.apply([])
+    engine.sync()
+    engine.checkpoint()
+    assert engine.stats().sequence == before
+    engine.apply([put(1, b"a", b"1"), put(1, b"b", b"1")])
+    engine.apply([put(1, b"a", b"1")])
+    engine.apply([remove(1, b"nothing")])
+    assert engine.stats().sequence == before + 3
+
+
 def test_sync_and_checkpoint_lose_nothing(engine: Engine):
     engine.apply([put(1, b"a", b"1")])
     engine.sync()

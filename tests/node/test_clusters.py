@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import trio
 
@@ -263,6 +265,115 @@ async def test_a_copy_cannot_be_completed_while_a_source_is_gone(cluster):
     await cluster.start("n3")
     await cluster.wait_for(lambda: loser.completeness.is_complete(0))
     assert n1 not in loser.completeness.sources(0)
+
+
+async def test_alone_a_node_that_starts_again_answers_and_does_not_vote(cluster):
+    """Nobody can say that its directory is not an old copy."""
+    await cluster.start_many(3)
+    async with cluster.store_at("n1") as store:
+        await store.bucket(BUCKET).put("k", b"v", w="all")
+    for name in ("n1", "n2", "n3"):
+        await cluster.stop(name)
+    node = await cluster.start("n1")
+    assert not node.is_ready
+    assert node.facts().incomplete == 32
+    async with cluster.store_at("n1") as store:
+        found = await store.bucket(BUCKET).get("k", r=1)
+        assert (found.values, found.degraded) == ((b"v",), True)
+    await cluster.start("n2")
+    await cluster.wait_for(lambda: node.is_ready)
+    async with cluster.store_at("n1") as store:
+        found = await store.bucket(BUCKET).get("k", r=1)
+        assert (found.values, found.degraded) == ((b"v",), False)
+
+
+async def test_a_directory_that_is_rolled_back_is_noticed_and_filled_again(
+    cluster, tmp_path, caplog
+):
+    await cluster.start_many(3)
+    await cluster.stop("n2")
+    shutil.copytree(tmp_path / "n2", tmp_path / "copy")
+    await cluster.start("n2")
+    await cluster.wait_settled()
+    node = cluster["n2"]._me
+    before = cluster["n1"].membership.progress_of(node)
+    async with cluster.store_at("n1") as store:
+        for number in range(30):
+            await store.bucket(BUCKET).put(f"k{number}", b"v", w="all")
+    others = [cluster["n1"], cluster["n3"]]
+    await cluster.wait_for(
+        lambda: all(other.membership.progress_of(node) > before for other in others)
+    )
+    await cluster.crash("n2")
+    shutil.rmtree(tmp_path / "n2")
+    shutil.copytree(tmp_path / "copy", tmp_path / "n2")
+    returned = await cluster.start("n2")
+    assert returned.committer.stats().records == 0
+    assert not returned.is_ready
+    await cluster.wait_settled()
+    assert returned.committer.stats().records == 30
+    await cluster.crash("n2")
+    again = await cluster.start("n2")
+    await cluster.wait_settled()
+    assert again.completeness.statistics() == {"held": 32, "complete": 32}
+    assert caplog.text.count("rolled back: ") == 1, "and not at the next start"
+
+
+# --- lost directories ---------------------------------------------------------------------------
+
+
+async def test_a_node_that_lost_its_directory_comes_back_as_itself_and_is_refilled(
+    cluster, tmp_path
+):
+    await cluster.start_many(3)
+    keys = [f"k{number}" for number in range(30)]
+    async with cluster.store_at("n1") as store:
+        for key in keys:
+            await store.bucket(BUCKET).put(key, key.encode(), w="all")
+    node, n3 = cluster["n2"]._me, cluster["n3"]._me
+    await cluster.stop("n2")
+    shutil.rmtree(tmp_path / "n2")
+    await cluster.wait_down("n2")
+    await cluster.stop("n3")
+    returned = await cluster.start("n2", seeds=cluster.seeds("n1"))
+    assert returned._me == node
+    assert len(returned.view.nodes) == 3
+    await cluster.wait_for(lambda: {returned.completeness.sources(p) for p in range(32)} == {(n3,)})
+    assert not returned.is_ready, "what n3 alone may have is missing"
+    await cluster.start("n3")
+    await cluster.wait_settled()
+    assert returned.completeness.statistics() == {"held": 32, "complete": 32}
+    async with cluster.store_at("n2") as store:
+        for key in keys:
+            assert (await store.bucket(BUCKET).get(key, node="n2")).values == (key.encode(),)
+    await cluster.stop("n2")
+    await cluster.start("n2")
+    await cluster.wait_settled()
+    assert cluster["n2"]._me == node
+
+
+async def test_one_that_lost_its_directory_is_known_again_after_all_were_stopped(cluster, tmp_path):
+    await cluster.start_many(3)
+    node = cluster["n3"]._me
+    for name in ("n1", "n2", "n3"):
+        await cluster.stop(name)
+    shutil.rmtree(tmp_path / "n3")
+    await cluster.start("n1")
+    await cluster.start("n2")
+    returned = await cluster.start("n3", seeds=cluster.seeds("n1"))
+    await cluster.wait_settled()
+    assert returned._me == node
+    assert {len(n.view.nodes) for n in cluster.nodes} == {3}
+
+
+async def test_a_lost_node_at_another_address_is_refused_with_what_to_do(cluster, tmp_path):
+    await cluster.start_many(2)
+    address = cluster.runs["n2"].addresses["peer"]
+    await cluster.stop("n2")
+    shutil.rmtree(tmp_path / "n2")
+    await cluster.wait_down("n2")
+    with pytest.raises(WrongState, match=f"already, at {address}: .* start it at this address"):
+        await cluster.start("n2", seeds=cluster.seeds("n1"), peer_listen="127.0.0.1:0")
 
 
 # --- directories and ports ----------------------------------------------------------------------

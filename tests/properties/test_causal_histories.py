@@ -7,8 +7,13 @@ repeat writes through other replicas.
 The oracle is the plain causal history (Schwarz and Mattern 1994): every attempt that minted
 a dot is an *event* with the set of events that its client had truly seen, and everything
 that holds a record or a context carries, beside it, the set of events that led to it. So
-at each moment one knows what a vector should cover and which values should be left. The
-oracle compares dots only to name events; it never asks a vector.
+at each moment one knows what a vector should cover, which values should be left, and which
+attempts should be remembered as gone: the youngest few of the history without the siblings.
+The oracle compares dots only to name events; it never asks a vector.
+
+The one limit is stated by `Oracle.check_that_it_could_not_be_known`: what was superseded is
+back only if as many attempts as are remembered, all younger than the one that was known, were
+superseded before another one surfaced.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import os
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -37,6 +43,7 @@ from dynamo_py.causality import (
     merge_all,
     vector_of,
 )
+from dynamo_py.causality import attempts as memory
 
 Events = frozenset[int]
 NO_EVENTS: Events = frozenset()
@@ -44,30 +51,21 @@ KEY = b"cart:alice"
 NODES = 3
 CLIENTS = 3
 REMEMBERED_MAX = 1_000
+SKEW = 4
+"""By how many writes the clocks of coordinators lie apart at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One attempt of a write that minted a dot, and what that did to others.
-
-    ``saw``: what its client had seen. ``fellows``: further attempts, held by the record that
-    it was minted in, of writes that it supersedes. ``retires``: ids of those writes of which
-    that record showed that there was more than one attempt.
-    """
+    """One attempt of a write that minted a dot, and what its client had seen."""
 
     sibling: Sibling
     saw: Events
-    fellows: Events
-    retires: frozenset[bytes]
-
-    @property
-    def supersedes(self) -> Events:
-        return self.saw | self.fellows
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A record, the events that truly led to it, and the ids that updates on its way retired."""
+    """A record, the events that truly led to it, and the ids that were retired on its way."""
 
     record: Record = EMPTY
     history: Events = NO_EVENTS
@@ -77,7 +75,7 @@ class Known:
         return Known(
             self.record.merge(other.record),
             self.history | other.history,
-            self.retired | other.retired,
+            self.retired.union(other.retired, self.record.retired, other.record.retired),
         )
 
 
@@ -143,33 +141,30 @@ class Oracle:
     def ids(self, numbers: Iterable[int]) -> frozenset[bytes]:
         return frozenset(self.events[number].sibling.write_id for number in numbers)
 
-    def seen_by_others(self, history: Events) -> Events:
-        return NO_EVENTS.union(*(self.events[number].saw for number in history))
+    def attempts(self, numbers: Iterable[int]) -> list[bytes]:
+        return sorted(self.events[number].sibling.attempt for number in numbers)
 
     def superseded(self, history: Events) -> Events:
-        return NO_EVENTS.union(*(self.events[number].supersedes for number in history))
+        return NO_EVENTS.union(*(self.events[number].saw for number in history))
 
     def of_write(self, numbers: Events, ids: frozenset[bytes]) -> Events:
         return frozenset(n for n in numbers if self.events[n].sibling.write_id in ids)
 
-    def many_attempts(self, held: Events) -> bool:
-        return len(held) > 1 or any(self.events[n].sibling.retried for n in held)
+    def left_of(self, history: Events) -> Events:
+        """What is left of a history: of no write that was superseded is there any attempt."""
+        return history - self.of_write(history, self.ids(self.superseded(history)))
 
-    def event(self, sibling: Sibling, seen: Seen, held: Events) -> Event:
-        """The event of ``sibling``, minted in a record that holds the events ``held``."""
-        ids = self.ids(held & seen.history)
-        retires = {i for i in ids if self.many_attempts(self.of_write(held, frozenset({i})))}
-        fellows = self.of_write(held, ids) - seen.history
-        return Event(sibling, seen.history, fellows, frozenset(retires))
-
-    def left_of(self, history: Events) -> tuple[Events, frozenset[bytes]]:
-        """What is left when all records of a history are merged, and which ids are retired."""
-        gone = self.superseded(history)
-        retired = frozenset().union(
-            *(self.events[number].retires for number in history),
-            self.ids(n for n in gone if self.events[n].sibling.retried),
+    def repeated(self, gone: Events, history: Events) -> frozenset[bytes]:
+        """The superseded writes that had more attempts than one, or may have."""
+        return frozenset(
+            write_id
+            for write_id in self.ids(gone)
+            for attempts in [self.of_write(history, frozenset({write_id}))]
+            if len(attempts) > 1 or any(self.events[n].sibling.retried for n in attempts)
         )
-        return frozenset(history - gone - self.of_write(history, retired)), retired
+
+    def nothing_was_forgotten(self, known: Known) -> bool:
+        return len(known.history - self.numbers(known.record)) <= memory.ATTEMPTS_MAX
 
     def check(self, known: Known) -> None:
         """What holds of every record at every moment, whatever it has met so far."""
@@ -180,13 +175,23 @@ class Oracle:
         assert all(s == self.events[self.number_of[s.dot]].sibling for s in record.siblings), (
             "one dot, two values"
         )
-        covered = held & self.seen_by_others(history)
-        assert not covered, "something covered survives"
-        retired = frozenset(record.retired)
-        assert known.retired <= retired, "a repeated write was superseded and not retired"
-        assert retired <= self.ids(self.seen_by_others(history)), "retired for no reason"
-        concurrent = history - self.superseded(history) - self.of_write(history, retired)
-        assert concurrent <= held, "something concurrent was dropped"
+        gone = history - held
+        assert list(record.superseded) == self.attempts(gone)[-memory.ATTEMPTS_MAX :]
+        assert not held & self.superseded(history), "something covered survives"
+        assert self.left_of(history) <= held, "something concurrent was dropped"
+        for back in held - self.left_of(history):
+            self.check_that_it_could_not_be_known(back, gone)
+        assert known.retired <= frozenset(record.retired), "retired, and forgotten"
+        assert frozenset(record.retired) <= self.repeated(gone, history), "retired for no reason"
+        if self.nothing_was_forgotten(known):
+            assert held == self.left_of(history)
+
+    def check_that_it_could_not_be_known(self, back: int, gone: Events) -> None:
+        """The limit: a superseded write is back only if so many others were superseded since."""
+        write_id = self.events[back].sibling.write_id
+        known = self.attempts(self.of_write(gone, frozenset({write_id})))[-1]
+        since = [attempt for attempt in self.attempts(gone) if attempt > known]
+        assert len(since) >= memory.ATTEMPTS_MAX, "a superseded value is back"
 
 
 nodes = st.integers(0, NODES - 1)
@@ -223,30 +228,32 @@ class Histories(RuleBasedStateMachine):
         known = node.shown.known()
         seen = write.seen
         if known.record.has_write(write.write_id):
-            dot = known.record.dot_of(write.write_id)
+            sibling = known.record.sibling_of(write.write_id)
         else:
-            known, dot = self.minted(known, write, node, retried=retried)
+            known, sibling = self.minted(known, write, node, retried=retried)
         self.oracle.check(known)
         if as_hint:
             self.show(node, known, as_hint=True)
         else:
             # Stored as it is: a merge with the copy would mend what the update left undone.
             node.shown = replace(node.shown, copy=known)
-        if dot is None:
+        if sibling is None:
             return seen
-        context = Context(seen.context.vector.with_dot(dot), seen.context.timestamp)
-        return Seen(context, seen.history | {self.oracle.number_of[dot]})
+        number = self.oracle.number_of[sibling.dot]
+        return Seen(seen.context.with_write(sibling), seen.history | {number})
 
-    def minted(self, known: Known, write: Write, node: Node, *, retried: bool) -> tuple[Known, Dot]:
+    def minted(
+        self, known: Known, write: Write, node: Node, *, retried: bool
+    ) -> tuple[Known, Sibling]:
         dot = node.minter.mint(KEY, known.record.vector)
-        timestamp = len(self.oracle.events)
+        number = len(self.oracle.events)
+        timestamp = (number + self.random.randrange(SKEW)) * 1_000 + number
         sibling = Sibling(dot, write.value, timestamp, write.write_id, retried)
-        event = self.oracle.event(sibling, write.seen, self.oracle.numbers(known.record))
-        number = self.oracle.add(event)
+        assert self.oracle.add(Event(sibling, write.seen.history)) == number
         context = decode_context(encode_context(write.seen.context))
         record = known.record.update(context, sibling)
         history = known.history | write.seen.history | {number}
-        return Known(record, history, known.retired | event.retires), dot
+        return Known(record, history, known.retired.union(known.record.retired)), sibling
 
     def answer(self, client: int, at: int, reply: Seen) -> None:
         self.left.append(self.nodes[at].shown.known())
@@ -366,32 +373,50 @@ class Histories(RuleBasedStateMachine):
                     self.oracle.check(known)
                     self.checked.add(known)
 
-    def merge_is_commutative_associative_and_idempotent(self, records):
+    def merge_is_a_join(self, records):
+        """Associativity is all that may be lost, and only where attempts were forgotten."""
         for _ in range(10):
             a, b, c = (self.random.choice(records) for _ in range(3))
             assert a.merge(b) == b.merge(a)
-            assert a.merge(b).merge(c) == a.merge(b.merge(c))
             assert a.merge(a) == a
             assert a.merge(b).merge(b) == a.merge(b)
             assert a.merge(b).descends(a)
+            together = a.merge(b).merge(c)
+            if len(together.superseded) < memory.ATTEMPTS_MAX:
+                assert together == a.merge(b.merge(c))
+
+    def converged(self, records):
+        """One record after the other merges what another one has, until nothing changes."""
+        records = list(records)
+        pairs = list(permutations(range(len(records)), 2))
+        while not all(records[i].descends(records[j]) for i, j in pairs):
+            for i, j in self.random.sample(pairs, len(pairs)):
+                records[i] = records[i].merge(records[j])
+        assert len({encode_record(record) for record in records}) == 1
+        return records[0]
 
     def teardown(self):
         """All that ever left a node meets: exactly what nothing superseded is left."""
         known = self.everything()
         records = [k.record for k in known]
-        self.merge_is_commutative_associative_and_idempotent(records)
-        forwards = merge_all(records)
-        shuffled = self.random.sample(records, len(records))
-        assert encode_record(merge_all(shuffled)) == encode_record(forwards)
-        history = NO_EVENTS.union(*(k.history for k in known))
-        self.oracle.check(Known(forwards, history, frozenset().union(*(k.retired for k in known))))
-        left, retired = self.oracle.left_of(history)
-        assert self.oracle.numbers(forwards) == left
-        assert frozenset(forwards.retired) == retired
-        values = [s.write_id for s in forwards.values(now_ms=0)]
+        self.merge_is_a_join(records)
+        orders = [records, *(self.random.sample(records, len(records)) for _ in range(3))]
+        merged = [merge_all(order) for order in orders]
+        everything = Known(
+            self.converged(merged),
+            NO_EVENTS.union(*(k.history for k in known)),
+            frozenset().union(*(k.retired for k in known)),
+        )
+        self.oracle.check(everything)
+        record, history = everything.record, everything.history
+        values = [s.write_id for s in record.values(now_ms=0)]
         assert len(values) == len(set(values)), "a retry is a second value"
-        alive = (self.oracle.events[n].sibling for n in left)
-        assert set(values) == {s.write_id for s in alive if s.value is not None}
+        if self.oracle.nothing_was_forgotten(everything):
+            assert len({encode_record(one) for one in merged}) == 1
+            left = self.oracle.left_of(history)
+            assert frozenset(record.retired) == self.oracle.repeated(history - left, history)
+            alive = (self.oracle.events[n].sibling for n in left)
+            assert set(values) == {s.write_id for s in alive if s.value is not None}
 
 
 class ForgetfulHistories(Histories):
@@ -403,6 +428,21 @@ class ForgetfulHistories(Histories):
     @rule(at=nodes)
     def write_another_key(self, at):
         self.nodes[at].minter.mint(b"another key", EMPTY.vector)
+
+
+class ShortMemories(Histories):
+    """The same where so few attempts are remembered that superseded values do come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attempts_max = memory.ATTEMPTS_MAX
+        memory.ATTEMPTS_MAX = 1
+
+    def teardown(self):
+        try:
+            super().teardown()
+        finally:
+            memory.ATTEMPTS_MAX = self.attempts_max
 
 
 # Shrinking a failed history takes minutes: it waits until somebody asks for it, with
@@ -418,4 +458,9 @@ TestHistories.settings = settings(
 TestForgetfulHistories = ForgetfulHistories.TestCase
 TestForgetfulHistories.settings = settings(
     max_examples=2_000 if EXPLORE else 30, stateful_step_count=40, phases=PHASES
+)
+
+TestShortMemories = ShortMemories.TestCase
+TestShortMemories.settings = settings(
+    max_examples=2_000 if EXPLORE else 60, stateful_step_count=40, phases=PHASES
 )

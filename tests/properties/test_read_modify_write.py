@@ -28,8 +28,9 @@ class Replicas:
         self.written += 1
         dot = self.minters[at].mint(KEY, record.vector)
         value = write_id = b"%d" % self.written
-        self.records[at] = record.update(context, Sibling(dot, value, self.written, write_id))
-        return Context(context.vector.with_dot(dot), self.written)
+        sibling = Sibling(dot, value, self.written, write_id)
+        self.records[at] = record.update(context, sibling)
+        return context.with_write(sibling)
 
     def meet(self, at: int, other: int) -> None:
         self.records[at] = self.records[at].merge(self.records[other])

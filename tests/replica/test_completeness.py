@@ -117,3 +117,28 @@ def test_a_source_read_before_a_new_loss_does_not_count(node):
     node.store.commit()
     assert completeness.sources(1) == (A, B)
     assert Completeness(node.store, 8).sources(1) == (A, B)
+
+
+def test_a_copy_in_doubt_does_not_vote_whatever_is_known_of_it(node):
+    completeness = Completeness(node.store, 8)
+    completeness.begin(1, ())
+    completeness.begin(2, (A,))
+    assert completeness.voteless() == 1
+    completeness.doubt()
+    assert not completeness.is_complete(1)
+    assert completeness.voteless() == 2
+    assert completeness.statistics() == {"held": 2, "complete": 0}
+    assert (completeness.held(), completeness.incomplete()) == ([1, 2], [2])
+    completeness.confirm()
+    assert completeness.is_complete(1)
+    assert not completeness.is_complete(2)
+
+
+def test_a_copy_in_doubt_can_be_completed_and_votes_once_it_is_out_of_doubt(node):
+    completeness = Completeness(node.store, 8)
+    completeness.doubt()
+    completeness.begin(1, (A,))
+    assert done(completeness, 1, A) == [None]
+    assert not completeness.is_complete(1)
+    completeness.confirm()
+    assert completeness.is_complete(1)

@@ -113,6 +113,37 @@ def test_a_retried_write_that_was_superseded_does_not_come_back(node, make_node)
     assert third.context == NOTHING_SEEN, "it adds nothing to what the client has seen"
 
 
+def test_a_put_repeated_after_it_was_superseded_is_not_carried_out_again(node, make_node):
+    """Who superseded it had seen its first attempt, and there was no other one."""
+    elsewhere = make_node(2)
+    first = put(elsewhere, b"v", 1)
+    merge(node, put(elsewhere, b"w", 2, context=first.context).encoded)
+    held = copy_of(node)
+    again = put(node, b"v", 1, retried=True)
+    assert copy_of(node) == held
+    assert again.record == held
+    assert again.context == NOTHING_SEEN, "it adds nothing to what the client has seen"
+
+
+def test_a_put_repeated_through_a_copy_that_knew_nothing_does_not_come_back(node, make_node):
+    cut_off = make_node(2)
+    first = put(node, b"v", 1)
+    put(node, None, 2, context=first.context)
+    merge(node, put(cut_off, b"v", 1, retried=True).encoded)
+    assert values_in(copy_of(node)) == set()
+    put(node, b"w", 3)
+    assert values_in(copy_of(node)) == {b"w"}
+
+
+def test_what_a_client_saw_of_a_write_counts_for_all_its_attempts_everywhere(node, make_node):
+    """The node that takes the client's next put has met another attempt than the client."""
+    other = make_node(2)
+    first = put(other, b"v", 1)
+    put(node, b"v", 1, retried=True)
+    put(node, b"w", 2, context=first.context)
+    assert values_in(copy_of(node)) == {b"w"}
+
+
 def test_what_is_merged_twice_is_acknowledged_by_a_commit_each_time(node, make_node):
     encoded = put(make_node(2), b"v", 1).encoded
     node.store.is_held = True

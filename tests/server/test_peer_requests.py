@@ -13,6 +13,7 @@ from dynamo_py.wire.codec import encode_body
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
     AskEmpty,
+    AskProgress,
     Done,
     Emptiness,
     Failure,
@@ -23,6 +24,7 @@ from dynamo_py.wire.messages import (
     Gossip,
     Join,
     NodeFacts,
+    Progress,
     Put,
     Quorum,
     ReplicaGet,
@@ -54,6 +56,7 @@ class Room:
         membership = SimpleNamespace(
             receive=self.gossip.append,
             receive_table=self.tables.append,
+            progress_of={NODE: 7}.__getitem__,
             state=SimpleNamespace(message=lambda: TABLE),
         )
         self.requests = PeerRequests(
@@ -121,6 +124,11 @@ def test_a_node_says_whether_it_is_empty_and_what_it_holds(room):
     room.send(AskEmpty())
     room.send(GetNodeFacts())
     assert room.replies == [Emptiness(True), FACTS]
+
+
+def test_a_node_says_how_far_it_remembers_another_to_have_come(room):
+    room.send(AskProgress(NODE))
+    assert room.replies == [Progress(7)]
 
 
 def test_a_join_and_a_forwarded_request_are_handed_over(room):

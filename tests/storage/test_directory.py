@@ -95,14 +95,27 @@ def test_a_closed_directory_can_be_opened_again_and_closing_twice_does_no_harm(t
 
 def test_the_id_of_a_cluster_is_kept_and_never_changed(tmp_path: Path):
     with opened(tmp_path) as directory:
-        directory.join_cluster(CLUSTER)
-        directory.join_cluster(CLUSTER)
+        node_id = directory.identity.node_id
+        directory.join_cluster(CLUSTER, node_id)
+        directory.join_cluster(CLUSTER, node_id)
         with pytest.raises(WrongState) as refused:
-            directory.join_cluster(OTHER_CLUSTER)
+            directory.join_cluster(OTHER_CLUSTER, node_id)
         assert CLUSTER in one_line(refused.value)
         assert directory.identity.cluster_id == CLUSTER
     with opened(tmp_path, cluster_id=CLUSTER) as directory:
         assert directory.identity.cluster_id == CLUSTER
+
+
+def test_a_node_takes_its_former_id_when_it_joins_and_never_another_one(tmp_path: Path):
+    former, other = "f" * 32, "0" * 32
+    with opened(tmp_path) as directory:
+        assert directory.identity.node_id != former
+        directory.join_cluster(CLUSTER, former)
+        with pytest.raises(WrongState) as refused:
+            directory.join_cluster(CLUSTER, other)
+        assert "start with an empty directory" in one_line(refused.value)
+    with opened(tmp_path) as directory:
+        assert (directory.identity.node_id, directory.identity.cluster_id) == (former, CLUSTER)
 
 
 def test_a_directory_of_another_cluster_is_refused(tmp_path: Path):

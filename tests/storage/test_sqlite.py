@@ -88,6 +88,45 @@ def test_rows_and_counts_survive_closing_and_opening(path: Path):
     )
 
 
+def test_batches_are_counted_in_the_file_and_openings_are_not(path: Path):
+    for number in range(3):
+        with closing(SqliteEngine(path, "interval")) as engine:
+            assert engine.stats().sequence == 2 * number
+            engine.apply([put(b"a", b"1")])
+            engine.sync()
+            engine.apply([put(b"a", b"2")])
+            engine._check()
+
+
+def test_an_older_copy_of_the_file_has_an_older_count(path: Path):
+    with closing(SqliteEngine(path)) as engine:
+        engine.apply([put(b"a", b"1")])
+    copy = path.read_bytes()
+    with closing(SqliteEngine(path)) as engine:
+        engine.apply([put(b"a", b"2")])
+        assert engine.stats().sequence == 2
+    path.write_bytes(copy)
+    with closing(SqliteEngine(path)) as engine:
+        assert engine.stats().sequence == 1
+
+
+def test_a_batch_that_failed_is_not_counted(path: Path):
+    with closing(SqliteEngine(path)) as engine:
+        (pages,) = engine._writer.execute("PRAGMA page_count").fetchone()
+        engine._writer.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(DiskFull):
+            engine.apply([put(b"c", bytes(100_000))])
+        assert engine.stats().sequence == 0
+        engine._check()
+
+
+def test_a_missing_count_is_noticed_when_the_file_is_opened(path: Path):
+    with closing(SqliteEngine(path)):
+        pass
+    edit(path, "DELETE FROM syncs")
+    assert "count of batches" in refused(path)
+
+
 def test_a_bad_byte_damages_its_row_alone(path: Path):
     with closing(SqliteEngine(path)) as engine:
         engine.apply([put(key, b"value") for key in (b"a", b"b", b"c")])

@@ -235,7 +235,7 @@ def test_a_directory_that_was_opened_keeps_its_identity_and_its_cluster(lose: Lo
         disk.crash(lose=lose)
         directory = opened(disk.boot(), seed=2, path=path)
         assert directory.identity == first
-        directory.join_cluster("0" * 32)
+        directory.join_cluster("0" * 32, first.node_id)
         disk.crash(lose=lose)
         assert opened(disk.boot(), seed=3, path=path).identity.cluster_id == "0" * 32
 
@@ -369,7 +369,7 @@ def test_a_process_changes_and_raises_nothing_after_its_crash():
     disk.fail_next_sync()
     before = disk.boot().names(FILE.parent)
     replace_file(FILE, b"late", files=late)
-    directory.join_cluster("0" * 32)
+    directory.join_cluster("0" * 32, directory.identity.node_id)
     directory.close()
     opened(late, path=Path("/other")).close()
     late.make_directory(Path("/other"))

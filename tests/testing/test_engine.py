@@ -157,7 +157,7 @@ def test_the_production_code_opens_a_storage_over_the_disk():
 
     with stored() as storage:
         node_id = storage.node_id
-        storage.join_cluster(bytes(16))
+        storage.join_cluster(bytes(16), node_id)
         storage.engine.apply([put(b"a", b"1")])
         disk.crash(lose="all")
     with stored() as storage:

@@ -151,6 +151,28 @@ async def test_damage_in_a_copy_that_is_being_completed_does_not_start_it_over(
     assert found.completeness.sources(0) == (node_id(3),)
 
 
+async def test_damage_counts_while_the_copies_are_in_doubt_too(start, node_id, autojump_clock):
+    found = start([0, 1, 2, 3])
+    found.completeness.begin(0, ())
+    found.completeness.doubt()
+    found.completing.on_damage(0)
+    assert found.completeness.sources(0) == (node_id(1),)
+
+
+async def test_records_that_are_older_than_believed_are_all_completed_again(
+    start, node_id, autojump_clock
+):
+    found = start([0, 1, 2, 3])
+    found.completeness.begin(0, ())
+    found.completeness.begin(3, [node_id(2)])
+    found.completing.begin_again()
+    assert found.completeness.sources(0) == (node_id(1),)
+    assert found.completeness.sources(3) == (node_id(2), node_id(3)), "and who was one before"
+    assert not found.completeness.is_held(1)
+    await wait_complete(found, 0)
+    await wait_complete(found, 3)
+
+
 async def test_at_the_start_what_is_not_known_to_be_complete_is_completed(start, autojump_clock):
     found = start([0, 1, 2, 3])
     found.completeness.begin(0, ())

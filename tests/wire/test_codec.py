@@ -230,6 +230,8 @@ def test_a_node_id_has_sixteen_bytes(length):
         ("ReplicaPut", "hinted_for"),
         ("Table", "cluster_id"),
         ("Join", "node"),
+        ("Readmission", "node"),
+        ("AskProgress", "node"),
     ]:
         message = vector_message(name)
         with pytest.raises(ProtocolError):

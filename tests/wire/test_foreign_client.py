@@ -77,8 +77,8 @@ async def connected(tmp_path):
 
 def values_of(record: bytes, now_ms: int) -> list[bytes]:
     """What a reader sees, as the page tells it."""
-    assert record[0] == 1
-    _, siblings, _ = unpack(record[1:])
+    assert record[0] == 2
+    _, siblings, _, _ = unpack(record[1:])
     values: dict[bytes, bytes] = {}
     for _, value, _, write_id, _, expires_ms in sorted(siblings, key=lambda s: (s[2], s[0])):
         if value is not None and (expires_ms == 0 or now_ms < expires_ms):
@@ -87,8 +87,10 @@ def values_of(record: bytes, now_ms: int) -> list[bytes]:
 
 
 def context_of(record: bytes) -> bytes:
-    vector, siblings, _ = unpack(record[1:])
-    return b"\x01" + pack([vector, max((s[2] for s in siblings), default=0)])
+    vector, siblings, _, superseded = unpack(record[1:])
+    attempts = {*superseded, *(s[2].to_bytes(8, "big") + s[3] for s in siblings)}
+    seen = sorted(attempts)[-8:]
+    return b"\x02" + pack([vector, int.from_bytes(seen[-1][:8], "big") if seen else 0, seen])
 
 
 async def test_it_puts_gets_and_deletes(tmp_path):

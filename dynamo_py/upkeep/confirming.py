@@ -1,0 +1,171 @@
+"""Notices that this node's directory is older than it was: a restored backup, a lost log.
+
+An old copy cannot know by itself what it lacks. So each node tells the others how far its
+store has come (`dynamo_py.upkeep.progress`), and asks them at its start how far it had: until
+a majority of the members, this one counted, has said so, no copy here votes. Where one of them
+remembers more than was found in the directory, all copies begin again as incomplete, before
+any of them may vote.
+
+    in doubt --a majority said, none remembers more--------------> confirmed: it tells its own
+        |                                                                ^
+        +----one remembers more: every copy is begun again, on disk-----+
+
+Nothing is told before that: it would take the place of what the others remember. What they
+remember is what was told, so what was acknowledged within the last seconds before the end
+of a process may be missing in an old copy that seems to be none.
+
+Knows nothing of how copies are completed (`dynamo_py.upkeep.completing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from dynamo_py.cluster.membership import Membership
+from dynamo_py.cluster.view import ClusterView
+from dynamo_py.coordinator.peers import Peers
+from dynamo_py.errors import DynamoError, StorageError
+from dynamo_py.log import get_logger
+from dynamo_py.replica.completeness import Completeness
+from dynamo_py.upkeep.progress import OwnProgress
+from dynamo_py.wire.messages import AskProgress, Message, Progress
+
+TELL_S = 1.0
+"""How often the others are told at most."""
+TOLD_PER_S_MAX = 10.0
+"""By all members together: each has to take in what every other one tells, some fifty bytes."""
+ASK_S = 2.0
+"""How long a member may take to answer."""
+AGAIN_S = 0.2
+"""How soon those that did not answer are asked again."""
+STRAGGLERS_S = 3.0
+"""How long, once a majority has answered, the others that are up are waited for."""
+
+log = get_logger(__name__)
+
+
+class Confirming:
+    """The loop that confirms this node's copies at the start, and then tells its progress."""
+
+    def __init__(
+        self,
+        progress: OwnProgress,
+        completeness: Completeness,
+        membership: Membership,
+        peers: Peers,
+        *,
+        begin_again: Callable[[], None],
+    ) -> None:
+        """In doubt from now on, if there is any other member. Raises `DynamoError`.
+
+        ``begin_again`` makes every copy incomplete; to be on disk with what is submitted next.
+        """
+        self._progress = progress
+        self._completeness = completeness
+        self._membership = membership
+        self._peers = peers
+        self._begin_again = begin_again
+        self._said: dict[bytes, int] = {}
+        """How far each member remembers this node's store to have come."""
+        self._asked: set[bytes] = set()
+        self._answered = trio.Event()
+        self._told: int | None = None
+        if len(self._view.nodes) > 1:
+            progress.doubt()
+            completeness.doubt()
+
+    async def run(self) -> None:
+        """Confirm, where that is to be done; then keep the others informed, until cancelled."""
+        if self._completeness.is_in_doubt:
+            await self._ask_until_known()
+            await self._settle()
+        while True:
+            self.tell()
+            await trio.sleep(max(TELL_S, len(self._view.nodes) / TOLD_PER_S_MAX))
+
+    def tell(self) -> None:
+        """Tell how far the store has come, if that is news and not in doubt."""
+        now = self._progress.now
+        if not self._completeness.is_in_doubt and now != self._told:
+            self._told = now
+            self._membership.tell_progress(now)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    @property
+    def _view(self) -> ClusterView:
+        return self._membership.view
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether a majority of the members, this one counted, has said what it remembers."""
+        said = sum(1 for node in self._view.nodes if node in self._said)
+        return said + 1 > len(self._view.nodes) // 2
+
+    async def _ask_until_known(self) -> None:
+        while not self._is_known:
+            await self._ask()
+        # A split may have kept what this node told last from a majority, but not from all.
+        with trio.move_on_after(STRAGGLERS_S):
+            while any(seen.node not in self._said for seen in self._view.others_up):
+                await self._ask()
+
+    async def _ask(self) -> None:
+        """Ask those that are up and have not said it; return at an answer, or after a while."""
+        self._progress.doubt()  # Again, where it could not be stored.
+        self._answered = trio.Event()
+        view = self._view
+        for seen in view.others_up:
+            node = seen.node
+            if seen.peer_address and node not in self._said and node not in self._asked:
+                self._asked.add(node)
+                self._peers.ask(
+                    view,
+                    node,
+                    AskProgress(view.me),
+                    wait_s=ASK_S,
+                    on_reply=partial(self._on_reply, node),
+                )
+        with trio.move_on_after(AGAIN_S):
+            await self._answered.wait()
+
+    def _on_reply(self, node: bytes, reply: Message | DynamoError) -> None:
+        self._asked.discard(node)
+        if isinstance(reply, Progress):
+            self._said[node] = reply.sequence
+            self._answered.set()
+
+    # --- deciding -----------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Believe the copies again, or make them incomplete first; on disk before they vote.
+
+        Raises `StorageError`: then it is all to be done again.
+        """
+        remembered = max(self._said.values(), default=0)
+        found = self._progress.opened
+        if remembered > found:
+            log.error(
+                "rolled back: the data directory is older than what this node had; no copy"
+                " votes until it was read again from the others",
+                found=found,
+                remembered=remembered,
+            )
+            self._begin_again()
+        stored = trio.Event()
+        errors: list[StorageError] = []
+
+        def on_commit(error: StorageError | None) -> None:
+            if error is not None:
+                errors.append(error)
+            stored.set()
+
+        # After the rows of the copies: where this one is on disk, they are.
+        self._progress.settle(remembered if remembered > found else 0, on_commit)
+        await stored.wait()
+        if errors:
+            raise errors[0]
+        self._completeness.confirm()
