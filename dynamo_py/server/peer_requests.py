@@ -10,19 +10,23 @@ from collections.abc import Callable
 
 from dynamo_py.cluster.membership import Membership
 from dynamo_py.errors import DynamoError
+from dynamo_py.net.callers import Callers
 from dynamo_py.net.link import Link
 from dynamo_py.server.replica_requests import ReplicaRequests
 from dynamo_py.wire.codec import decode_body
 from dynamo_py.wire.failures import to_message
+from dynamo_py.wire.forgetting_messages import Flush
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
     AskEmpty,
     Done,
     Emptiness,
     Get,
+    GetHints,
     GetNodeFacts,
     GetTable,
     Gossip,
+    HintFigures,
     Join,
     Message,
     NodeFacts,
@@ -31,6 +35,7 @@ from dynamo_py.wire.messages import (
     ReplicaPut,
     Table,
 )
+from dynamo_py.wire.sync_messages import GetSync, Sync
 
 
 class PeerRequests:
@@ -43,16 +48,25 @@ class PeerRequests:
         *,
         is_empty: Callable[[], bool],
         facts: Callable[[], NodeFacts],
+        hints: Callable[[], HintFigures],
+        sync: Callable[[bool], Sync],
         admit: Callable[[Link, Frame, Join], None],
         forwarded: Callable[[Link, Frame, Message], None],
+        callers: Callers | None = None,
     ) -> None:
-        """``admit`` and ``forwarded`` take a request over, and answer it later."""
+        """``admit`` and ``forwarded`` take a request over, and answer it later.
+
+        ``callers`` knows the links that other nodes have made.
+        """
         self._replicas = replicas
         self._membership = membership
         self._is_empty = is_empty
         self._facts = facts
+        self._hints = hints
+        self._sync = sync
         self._admit = admit
         self._forwarded = forwarded
+        self._callers = callers or Callers()
 
     def handle(self, link: Link, frame: Frame) -> None:
         """A request's frame from a peer. A broken one ends the link: `ProtocolError`."""
@@ -67,10 +81,18 @@ class PeerRequests:
                 link.reply(frame, Done())
             case GetTable():
                 link.reply(frame, self._membership.state.message())
+            case Flush():
+                # What came before on this link was handled; on an older one nothing will be.
+                self._callers.close_older(link)
+                link.reply(frame, Done())
             case AskEmpty():
                 link.reply(frame, Emptiness(self._is_empty()))
             case GetNodeFacts():
                 link.reply(frame, self._facts())
+            case GetHints():
+                link.reply(frame, self._hints())
+            case GetSync():
+                link.reply(frame, self._sync(message.hurry))
             case Join():
                 self._admit(link, frame, message)
             case Put() | Get():
