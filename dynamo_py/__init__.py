@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamo_py.client import resolve
+from dynamo_py.client import carts, resolve
 from dynamo_py.client.bucket import DELETE, Bucket, Store
 from dynamo_py.client.connecting import connect
+from dynamo_py.client.properties import BucketProperties
 from dynamo_py.client.results import Context, Fetched, Hinted, Sibling, Stored
 from dynamo_py.config import NodeConfig
 from dynamo_py.errors import (
@@ -52,6 +53,7 @@ def __getattr__(name: str) -> object:
 __all__ = [
     "DELETE",
     "Bucket",
+    "BucketProperties",
     "Context",
     "Damaged",
     "DeadlineExceeded",
@@ -75,6 +77,7 @@ __all__ = [
     "SyncFailed",
     "TooManySiblings",
     "WrongState",
+    "carts",
     "connect",
     "open_node",
     "resolve",

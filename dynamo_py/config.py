@@ -18,8 +18,20 @@ BUCKET_BYTES_MAX = 256
 NAME_CHARACTERS_MAX = 64
 PARTITIONS_MAX = 4096
 REPLICAS_MAX = 16
+HINT_BYTES_MAX = 1024**3
+"""Hints that a node keeps, unless it is told otherwise."""
+HINT_BYTES_MIN = 1024**2
 SIBLINGS_MAX = 100
 """Siblings that a put may leave. Bounds clients alone, never repair."""
+SIBLINGS_WARNING = 25
+"""From so many siblings on that a put leaves, the node warns."""
+BUCKETS_MAX = 1000
+"""Buckets of a cluster that can be given properties."""
+LAST_WRITE_WINS = "last_write_wins"
+BUCKET_RESOLVERS = (LAST_WRITE_WINS, "union", "cart")
+"""What a bucket can name for merging siblings; clients carry it out."""
+BUCKET_CODECS = ("json", "cbor")
+"""What a bucket can name for its values; clients carry it out."""
 
 
 class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +81,14 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """N, from 1 to 16; typically 3."""
     durability: Literal["commit", "interval", "none"] = "commit"
     """When a write is on disk: before it is acknowledged; within a second; whenever."""
+    hint_bytes: int = HINT_BYTES_MAX
+    """How many bytes of hints it keeps for others at most; at least 1 MiB, typically 1 GiB."""
+    exchange_interval_s: float = 10.0
+    """How often equal copies are compared again; 0.1 to 86,400, typically 10 s."""
+    forget_after_s: float = 60.0
+    """How old a tombstone must be, beside the proof that nothing older is left; 0 to 31,536,000.
+
+    Longer than clients go on with one request, since they are not asked; typically 60 s."""
     coordinator: CoordinatorConfig = CoordinatorConfig()
     server: ServerConfig = ServerConfig()
 
@@ -95,6 +115,18 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"replicas: 1 to {REPLICAS_MAX}, not {self.replicas}",
             ),
             (0 <= self.weight <= 1000, f"weight: 0 to 1000, not {self.weight}"),
+            (
+                self.hint_bytes >= HINT_BYTES_MIN,
+                f"hint_bytes: at least {HINT_BYTES_MIN}, not {self.hint_bytes}",
+            ),
+            (
+                0.1 <= self.exchange_interval_s <= 86_400,
+                f"exchange_interval_s: 0.1 to 86400, not {self.exchange_interval_s}",
+            ),
+            (
+                0 <= self.forget_after_s <= 31_536_000,
+                f"forget_after_s: 0 to 31536000, not {self.forget_after_s}",
+            ),
             (
                 not self.seeds or self.peer_listen is not None,
                 "a node that joins a cluster needs an address for its peers",

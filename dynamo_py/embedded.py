@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dynamo_py.client.bucket import Store
+from dynamo_py.cluster.buckets import NOTHING_SAID
 from dynamo_py.config import config_from_mapping
 from dynamo_py.net.world import real_environment
 from dynamo_py.node import Node
 from dynamo_py.storage.node_storage import open_storage
+from dynamo_py.wire.buckets import BucketProperties
 from dynamo_py.wire.messages import Message
 
 
@@ -44,7 +46,12 @@ class EmbeddedRequests:
     @property
     def ring_digest(self) -> int:
         """Of the node's own ring: never outdated."""
-        return self._node.view.table.digest
+        return self._node.view.client_digest
+
+    def properties_of(self, bucket: str) -> BucketProperties:
+        """As the node knows them."""
+        entry = self._node.view.buckets.get(bucket)
+        return entry.properties if entry is not None else NOTHING_SAID
 
     def write_id(self) -> bytes:
         """From the environment's generator."""

@@ -14,19 +14,20 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from dynamo_py.causality import Minter
+from dynamo_py.causality import Minter, Record
 from dynamo_py.cluster.address_book import AddressBook
 from dynamo_py.cluster.founding import cluster_state
-from dynamo_py.cluster.joining import admit
+from dynamo_py.cluster.joining import Admissions
 from dynamo_py.cluster.membership import Addresses, Membership
 from dynamo_py.cluster.state import ClusterState
-from dynamo_py.cluster.view import ClusterView
+from dynamo_py.cluster.view import ClusterView, Placement
 from dynamo_py.config import NodeConfig
 from dynamo_py.coordinator.coordinator import Coordinator
 from dynamo_py.coordinator.peers import Peers
 from dynamo_py.coordinator.read import Reader
 from dynamo_py.coordinator.scan import Scanner
 from dynamo_py.coordinator.slow import SlowRequests
+from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.coordinator.write import Writer
 from dynamo_py.environment import Environment, Listening
 from dynamo_py.errors import DynamoError, WrongState
@@ -35,25 +36,30 @@ from dynamo_py.http.serving import bind, serve_on
 from dynamo_py.lifetimes import background
 from dynamo_py.log import get_logger
 from dynamo_py.net.alarms import Alarms
-from dynamo_py.net.link import Link
+from dynamo_py.net.callers import Callers
+from dynamo_py.net.link import Link, OnReply
 from dynamo_py.net.links import Links
 from dynamo_py.net.listener import Listener
 from dynamo_py.net.timestamps import AlarmedClock
 from dynamo_py.replica.completeness import Completeness
+from dynamo_py.replica.forgettable import Forgettable
+from dynamo_py.replica.proofs import Proofs
 from dynamo_py.replica.replica import Replica
+from dynamo_py.replica.trees import Trees
 from dynamo_py.server.administration import Administration
+from dynamo_py.server.answers import replica_requests
 from dynamo_py.server.client_requests import ClientRequests
 from dynamo_py.server.peer_requests import PeerRequests
-from dynamo_py.server.replica_requests import ReplicaRequests
 from dynamo_py.storage.committer import Committer
 from dynamo_py.storage.engine import Space
 from dynamo_py.storage.node_storage import NodeStorage
-from dynamo_py.upkeep.completing import Completing
+from dynamo_py.upkeep.background import Background, Copies
 from dynamo_py.upkeep.confirming import Confirming
 from dynamo_py.upkeep.giving import Giving
+from dynamo_py.upkeep.hint_replay import HintReplay
 from dynamo_py.upkeep.progress import OwnProgress
 from dynamo_py.upkeep.supervise import Supervisor
-from dynamo_py.wire.failures import to_message
+from dynamo_py.upkeep.throttle import Throttle
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.handshake import CLIENT, PEER, Identity, hello_from_peer
 from dynamo_py.wire.messages import Join, Message, NodeFacts
@@ -76,12 +82,26 @@ class Node:
             storage.engine, environment.offload, on_failure=self._on_commit_failure
         )
         self._progress = OwnProgress(self.committer)
+        self.throttle = Throttle()
+        self.trees = Trees(self.committer, on_damage=self._on_scanned_damage)
+        self.forgettable = Forgettable(
+            wall_ms=environment.clock.wall_ms, after_ms=int(self.config.forget_after_s * 1000)
+        )
         self.replica = Replica(
             self.committer,
             Minter(random.Random(environment.random.getrandbits(64))),
             self._clock,
             wall_ms=environment.clock.wall_ms,
             on_damage=self._on_damage,
+            on_change=self.trees.note,
+            on_record=self._on_record,
+            hint_bytes_max=self.config.hint_bytes,
+        )
+        self.proofs = Proofs(
+            self.committer,
+            self.replica.hints,
+            storage.engine.get,
+            wall_ms=environment.clock.wall_ms,
         )
         self.links = Links(
             environment,
@@ -91,15 +111,18 @@ class Node:
             on_lost=self._on_link_lost,
         )
         self.supervisor = Supervisor(random.Random(environment.random.getrandbits(64)))
+        self._forgetting_random = random.Random(environment.random.getrandbits(64))
         self._alarms = Alarms(environment.clock.monotonic)
+        self._under_way = UnderWay()
+        self._callers = Callers()
         self._listening: dict[str, Listening] = {}
         self._http_socket: socket.socket | None = None
         self._is_assembled = False
-        self._admission = trio.Lock()
         # Made once the cluster's state is known:
         self.membership: Membership
         self.completeness: Completeness
-        self.completing: Completing
+        self.background: Background
+        self.hint_replay: HintReplay
         self.confirming: Confirming
         self.requests: ClientRequests
 
@@ -140,7 +163,8 @@ class Node:
     @property
     def is_ready(self) -> bool:
         """Whether it is what `wait_ready` waits for."""
-        return self._owns_tokens() and not self.completeness.voteless()
+        owns_tokens = self.config.weight == 0 or self._me in self.view.ring.nodes
+        return owns_tokens and not self.completeness.voteless()
 
     @property
     def view(self) -> ClusterView:
@@ -170,12 +194,12 @@ class Node:
             stats.records,
             stats.hints,
             self.completeness.voteless(),
+            list(self.background.forgetting.waits()),
         )
 
     def figures(self) -> dict[str, float]:
         """This node's figures, by metric name."""
         facts, commits = self.facts(), self.committer.statistics()
-        requests = self.requests.statistics()
         return {
             "tokens": facts.tokens,
             "records": facts.keys,
@@ -188,9 +212,11 @@ class Node:
             "commit_seconds_total": commits.commit_seconds,
             "commit_failures_total": commits.failures,
             "pending_bytes": commits.pending_bytes,
-            "requests_under_way": requests["under_way"],
-            "requests_shed_total": requests["shed"],
             "clock_alarms_total": self._clock.alarms,
+            **self.requests.figures(),
+            **self.background.figures(),
+            **self.throttle.figures(),
+            **self.replica.crowded.figures(),
         }
 
     def is_empty(self) -> bool:
@@ -218,15 +244,67 @@ class Node:
         clock = self.environment.clock
         self._address_book = AddressBook(self.committer)
         self.completeness = Completeness(self.committer, state.partitions)
-        replicas = ReplicaRequests(
-            self.replica,
-            self.completeness,
+        peers = Peers(self.links, state, self._answer_here, under_way=self._under_way)
+        replica = self.replica
+        copies = Copies(replica, self.trees, self.completeness, self.forgettable, self.proofs)
+        self.background = self._background(copies, peers)
+        self.hint_replay = self.background.hint_replay
+        self._replica_requests = replica_requests(
+            copies,
+            self.background,
+            peers,
             lambda: self.view,
+            self.committer,
             is_durable=self.config.durability == "commit",
         )
-        peers = Peers(self.links, state, replicas.answer)
-        self.completing = Completing(self.replica, self.completeness, peers, lambda: self.view)
-        self.membership = Membership(
+        self.membership = self._membership_of(state)
+        self.confirming = Confirming(
+            self._progress,
+            self.completeness,
+            self.membership,
+            peers,
+            begin_again=self.background.completing.begin_again,
+        )
+        self._admissions = Admissions(state, lambda: self.view, self.links, is_empty=self.is_empty)
+        slow = SlowRequests()
+        self.coordinator = self._coordinator(peers, slow)
+        self._administration = Administration(
+            self.membership,
+            self.links,
+            peers,
+            facts=self.facts,
+            hints=self.hint_replay.report,
+            sync=self.background.exchanging.report,
+            slow=slow,
+            wall_ms=clock.wall_ms,
+        )
+        self.requests = ClientRequests(
+            self.coordinator,
+            monotonic=clock.monotonic,
+            ring_digest=lambda: self.view.client_digest,
+            administration=self._administration.answer,
+            requests_max=self.config.server.client_requests_max,
+            on_latency=self.throttle.note,
+            under_way=self._under_way,
+        )
+        self._peer_requests = PeerRequests(
+            self._replica_requests,
+            self.membership,
+            is_empty=self.is_empty,
+            facts=self.facts,
+            hints=self.hint_replay.report,
+            sync=self.background.exchanging.report,
+            admit=self._start_admission,
+            forwarded=self.requests.handle_forwarded,
+            callers=self._callers,
+        )
+        self._is_assembled = True
+        self.background.completing.begin_what_is_missing()
+        self.membership.observe(self._on_view)
+        self.membership.on_placement = self._on_placement
+
+    def _membership_of(self, state: ClusterState) -> Membership:
+        return Membership(
             state,
             self.environment,
             self.links,
@@ -240,37 +318,18 @@ class Node:
             seeds=(*self.config.seeds, *self._address_book.addresses.values()),
             remembered=self._address_book.addresses,
         )
-        self.confirming = Confirming(
-            self._progress,
-            self.completeness,
-            self.membership,
+
+    def _background(self, copies: Copies, peers: Peers) -> Background:
+        return Background(
+            copies,
             peers,
-            begin_again=self.completing.begin_again,
+            lambda: self.view,
+            self.throttle,
+            self.config,
+            clock=self.environment.clock,
+            random_=self._forgetting_random,
+            tell_hint_targets=lambda targets: self.membership.tell_hint_targets(targets),
         )
-        slow = SlowRequests()
-        self.coordinator = self._coordinator(peers, slow)
-        self._administration = Administration(
-            self.membership, self.links, peers, facts=self.facts, slow=slow
-        )
-        self.requests = ClientRequests(
-            self.coordinator,
-            monotonic=clock.monotonic,
-            ring_digest=lambda: self.view.table.digest,
-            administration=self._administration.answer,
-            requests_max=self.config.server.client_requests_max,
-        )
-        self._peer_requests = PeerRequests(
-            replicas,
-            self.membership,
-            is_empty=self.is_empty,
-            facts=self.facts,
-            admit=self._start_admission,
-            forwarded=self.requests.handle_forwarded,
-        )
-        self._is_assembled = True
-        self.completing.begin_what_is_missing()
-        self.membership.observe(self._on_view)
-        self.membership.on_placement = self.completing.on_placement
 
     def _coordinator(self, peers: Peers, slow: SlowRequests) -> Coordinator:
         clock = self.environment.clock
@@ -298,14 +357,12 @@ class Node:
             lambda: self.view,
             monotonic=clock.monotonic,
             wall_ms=clock.wall_ms,
+            under_way=self._under_way,
         )
 
     async def _bind(self) -> None:
         """Take the listening addresses first: a port in use must stop everything else."""
-        wanted = {
-            "client": self.config.listen,
-            "peer": self.config.peer_listen,
-        }
+        wanted = {"client": self.config.listen, "peer": self.config.peer_listen}
         for role, address in wanted.items():
             if address is not None:
                 self._listening[role] = await self.environment.transport.listen(address)
@@ -329,6 +386,7 @@ class Node:
                     monotonic=self.environment.clock.monotonic,
                     timestamps=self._clock,
                     handle=handle,
+                    callers=self._callers,
                 )
                 nursery.start_soon(listener.run)
         if self._http_socket is not None:
@@ -338,7 +396,7 @@ class Node:
         for name, loop in (
             ("membership", self.membership.run),
             ("confirming", self.confirming.run),
-            ("completing", self.completing.run),
+            *self.background.loops(),
             ("giving", giving.run),
         ):
             nursery.start_soon(self.supervisor.supervise, name, loop)
@@ -357,36 +415,34 @@ class Node:
         return Identity(self._me, self.config.name, self.config.cluster, self._storage.cluster_id)
 
     def _start_admission(self, link: Link, frame: Frame, join: Join) -> None:
-        self._nursery.start_soon(self._admit, link, frame, join)
+        self._nursery.start_soon(self._admissions.answer, link, frame, join)
 
-    async def _admit(self, link: Link, frame: Frame, join: Join) -> None:
-        try:
-            # One after the other: two that come at the same moment must not get one name.
-            async with self._admission:
-                reply: Message = await admit(
-                    self.membership.state,
-                    lambda: self.view,
-                    self.links,
-                    join,
-                    is_empty=self.is_empty(),
-                )
-            log.info("node admitted", node=join.name, address=join.peer_address)
-        except DynamoError as error:
-            log.warning("node refused", node=join.name, reason=error.message)
-            reply = to_message(error)
-        link.reply(frame, reply)
+    def _answer_here(self, message: Message, reply: OnReply) -> None:
+        self._replica_requests.answer(message, reply)
+
+    def _on_record(self, partition: int, key: bytes, record: Record | None) -> None:
+        self.forgettable.note(partition, key, record)
+        self.proofs.note(partition, key)
 
     def _on_commit_failure(self, error: DynamoError) -> None:
         log.error("commit failed", reason=error.message)
         self.replica.commit_failed()
+        self.trees.mark_all_dirty()
 
     def _on_damage(self, partition: int) -> None:
+        self.trees.damage_met(partition)
+        self._on_scanned_damage(partition)
+
+    def _on_scanned_damage(self, partition: int) -> None:
         if self._is_assembled:
-            self.completing.on_damage(partition)
+            self.background.completing.on_damage(partition)
 
     def _on_link_lost(self, address: str) -> None:
         if self._is_assembled:
             self.membership.link_lost(address)
+
+    def _on_placement(self, before: Placement) -> None:
+        self.background.on_placement(before)
 
     def _on_view(self, view: ClusterView) -> None:
         known = {
@@ -399,14 +455,15 @@ class Node:
         wanted = [*known.values(), *self.config.seeds, *before]
         self._address_book.keep(known)
         self.links.keep(address for address in wanted if address != mine)
-        self.completing.notify()
-
-    def _owns_tokens(self) -> bool:
-        return self.config.weight == 0 or self._me in self.view.ring.nodes
+        self.background.on_view(view)
 
     def _check(self) -> None:
         self.committer._check()
         self.replica._check()
+        self.trees._check()
+        self.proofs._check()
+        self._under_way._check()
+        self.background._check()
         self.links._check()
         self.requests._check()
 

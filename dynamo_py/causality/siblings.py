@@ -238,6 +238,18 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
                 firsts.setdefault(sibling.write_id, sibling)
         return tuple(firsts.values())
 
+    def winner(self, now_ms: int) -> Sibling | None:
+        """What a reader at ``now_ms`` sees where the last write wins: the youngest, if a value.
+
+        The youngest of all writes, so that a delete hides what is older. A write is as old as
+        its first attempt.
+        """
+        firsts = {s.write_id: s for s in sorted(self.siblings, key=_by_age, reverse=True)}
+        if not firsts:
+            return None
+        youngest = max(firsts.values(), key=_by_age).write_id
+        return next((s for s in self.values(now_ms) if s.write_id == youngest), None)
+
     def writes(self) -> int:
         """How many siblings there are, tombstones too, those of one write counted once."""
         return len({s.write_id for s in self.siblings})

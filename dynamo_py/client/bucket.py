@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import trio
 
 from dynamo_py.client.admin import Admin
+from dynamo_py.client.properties import QuorumLike, quorum_number, ttl_ms
 from dynamo_py.client.requests import Requests, ask_for
 from dynamo_py.client.resolve import Resolver
+from dynamo_py.client.resolve import named as resolver_named
 from dynamo_py.client.results import (
     ContextLike,
     Fetched,
@@ -24,20 +26,19 @@ from dynamo_py.client.results import (
     stored,
 )
 from dynamo_py.client.scanning import Scanned
-from dynamo_py.client.values import Codec, codec_named
-from dynamo_py.config import REPLICAS_MAX, VALUE_BYTES_MAX
+from dynamo_py.client.values import RAW, Codec, codec_named
+from dynamo_py.config import LAST_WRITE_WINS, VALUE_BYTES_MAX
 from dynamo_py.errors import DynamoError, InvalidRequest, SiblingsFound
 from dynamo_py.lifetimes import in_parallel
 from dynamo_py.wire import messages as wire
+from dynamo_py.wire.buckets import BucketProperties
 from dynamo_py.wire.keys import key_bytes, routing_key
 
 TIMEOUT_S = 5.0
 UPDATES_MAX = 5
-TTL_S_MAX = 10**10
 IN_FLIGHT_MAX = 64
 """How many keys `Bucket.get_many` asks for at once."""
 
-QuorumLike = int | Literal["quorum", "all"] | None
 Key = str | bytes
 
 
@@ -61,11 +62,12 @@ class Store:
     def bucket(self, name: str, *, codec: str | None = None) -> Bucket:
         """The bucket ``name``; it need not be made first.
 
-        Values are bytes, or with ``codec="json"`` or ``"cbor"`` whatever that can hold. Raises
-        `InvalidRequest` for a name or codec that cannot be.
+        Values are bytes, or with ``codec="json"`` or ``"cbor"`` whatever that can hold; without
+        a codec it is as the bucket's properties say, and ``"raw"`` says bytes whatever those
+        say. Raises `InvalidRequest` for a name or codec that cannot be.
         """
         routing_key(name, "k")
-        return Bucket(self._requests, name, codec_named(codec))
+        return Bucket(self._requests, name, None if codec is None else codec_named(codec))
 
 
 class _Countdown:
@@ -85,10 +87,23 @@ class Bucket:
     `DynamoError` whose ``outcome`` is ``"unknown"`` a write may have happened, or may still.
     """
 
-    def __init__(self, requests: Requests, name: str, codec: Codec) -> None:
+    def __init__(self, requests: Requests, name: str, codec: Codec | None) -> None:
+        """Without a ``codec`` the one of the bucket's properties."""
         self._requests = requests
-        self._codec = codec
+        self._given_codec = codec
         self.name = name
+
+    @property
+    def _codec(self) -> Codec:
+        return self._given_codec or codec_named(self._properties.codec or RAW.name)
+
+    @property
+    def _properties(self) -> BucketProperties:
+        return self._requests.properties_of(self.name)
+
+    @property
+    def _is_last_alone(self) -> bool:
+        return self._properties.resolver == LAST_WRITE_WINS
 
     async def get(
         self,
@@ -102,16 +117,17 @@ class Bucket:
         """What the store holds under ``key``; never raises for a missing one.
 
         ``r`` replicas must answer, ``pr`` of them primaries. ``node`` asks the node of that
-        name for its own copy, whatever the others hold.
+        name for its own copy, whatever the others hold. Where the bucket's resolver is
+        ``last_write_wins`` the youngest value is the one.
         """
         message = wire.Get(
             self._key(key),
-            wire.Quorum(_count("r", r), 0, _count("pr", pr)),
+            wire.Quorum(quorum_number("r", r), 0, quorum_number("pr", pr)),
             self._requests.ring_digest,
             node,
         )
         reply = await ask_for(self._requests, message, wire.Fetched, timeout_s=timeout)
-        return fetched(key, reply, self._codec.decode)
+        return fetched(key, reply, self._codec.decode, is_last_alone=self._is_last_alone)
 
     async def put(
         self,
@@ -138,16 +154,14 @@ class Bucket:
             raise InvalidRequest(
                 f"a value has at most {VALUE_BYTES_MAX} bytes; this one has {len(data)}"
             )
-        if ttl is not None and not 0 < ttl <= TTL_S_MAX:
-            raise InvalidRequest(f"ttl: a number of seconds above 0, at most {TTL_S_MAX}")
         return await self._write(
             key,
             data,
             context_bytes(context),
-            wire.Quorum(_count("w", w), _count("dw", dw), _count("pw", pw)),
+            wire.Quorum(quorum_number("w", w), quorum_number("dw", dw), quorum_number("pw", pw)),
             timeout,
             if_absent=if_absent,
-            ttl_ms=0 if ttl is None else max(1, round(ttl * 1000)),
+            ttl_ms=ttl_ms(ttl),
         )
 
     async def delete(
@@ -171,7 +185,9 @@ class Bucket:
             if not found.exists:
                 return _nothing_deleted(found)
             context = found
-        quorum = wire.Quorum(_count("w", w), _count("dw", dw), _count("pw", pw))
+        quorum = wire.Quorum(
+            quorum_number("w", w), quorum_number("dw", dw), quorum_number("pw", pw)
+        )
         return await self._write(key, None, context_bytes(context), quorum, left())
 
     async def overwrite(
@@ -198,16 +214,23 @@ class Bucket:
 
         ``change`` gets the value, or None; it returns the new one, or `DELETE`. It is a plain
         function and may run again. ``resolve`` makes one value of several, oldest first (see
-        `dynamo_py.resolve`). Raises `SiblingsFound` where there are several values and no
-        ``resolve``, or still after five rounds; this update may be one of them then. Whatever it
-        raises after its first write has the outcome ``"unknown"``.
+        `dynamo_py.resolve`); without it the bucket's resolver does. Raises `SiblingsFound`
+        where there are several values and no resolver, or still after five rounds; this update
+        may be one of them then. Whatever it raises after its first write has the outcome
+        ``"unknown"``.
         """
         left = _Countdown(timeout)
+        # Where the last write wins siblings need no merging: readers pick one of them.
+        is_done_at_once = resolve is None and self._is_last_alone
+        if resolve is None and not is_done_at_once and self._properties.resolver:
+            resolve = resolver_named(self._properties.resolver)
         found = await self.get(key, timeout=left())
         value = change(_resolved(found, resolve))
         if value is DELETE and not found.exists:
             return _nothing_deleted(found)
         done = await self._replace(key, value, found, left())
+        if is_done_at_once:
+            return done
         try:
             return await self._merge_siblings(key, done, resolve, left)
         except DynamoError as error:
@@ -300,24 +323,8 @@ def _nothing_deleted(found: Fetched) -> Stored:
     return Stored(found.context, (), (), found.degraded, 0, 0)
 
 
-def _count(name: str, quorum: QuorumLike) -> int:
-    """A quorum as it travels."""
-    match quorum:
-        case None:
-            return 0
-        case "all":
-            return wire.ALL
-        case "quorum":
-            return wire.MAJORITY
-        case int() if 0 < quorum <= REPLICAS_MAX and not isinstance(quorum, bool):
-            return quorum
-    raise InvalidRequest(
-        f'{name}: a number from 1 to {REPLICAS_MAX}, "quorum" or "all", not {quorum!r}'
-    )
-
-
 def _resolved(found: Fetched, resolve: Resolver | None) -> Any:
     """The one value of ``found``, made of several by ``resolve``; None if there is none."""
     if len(found.siblings) > 1 and resolve is not None:
-        return resolve(found.values)
+        return resolve([sibling.value for sibling in found.siblings])
     return found.one()

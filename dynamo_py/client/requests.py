@@ -25,6 +25,8 @@ from dynamo_py.errors import (
 )
 from dynamo_py.net.link import Link, Untimed
 from dynamo_py.net.links import Links
+from dynamo_py.wire.bucket_messages import SetBucket
+from dynamo_py.wire.buckets import BucketProperties
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.handshake import hello_from_client
 from dynamo_py.wire.messages import Explain, Get, GetRing, Message, Put, Ring, Scan
@@ -53,6 +55,10 @@ class Requests(Protocol):
     @property
     def ring_digest(self) -> int:
         """The digest of the ring by which requests are routed."""
+        ...
+
+    def properties_of(self, bucket: str) -> BucketProperties:
+        """The properties of a bucket, as far as they are known here."""
         ...
 
     def write_id(self) -> bytes:
@@ -106,6 +112,10 @@ class RemoteRequests:
     def ring_digest(self) -> int:
         """Of the ring that this client knows."""
         return self._router.digest
+
+    def properties_of(self, bucket: str) -> BucketProperties:
+        """As they came with the ring."""
+        return self._router.properties_of(bucket)
 
     def write_id(self) -> bytes:
         """From the environment's generator."""
@@ -193,7 +203,7 @@ class RemoteRequests:
                     self._router.answered(address)
                     return reply
             await self._pause(last, deadline)
-        is_unknown &= isinstance(message, Put)
+        is_unknown &= isinstance(message, Put | SetBucket)
         raise _final(most_telling, timeout_s, is_unknown=is_unknown)
 
     def _partition(self, message: Message) -> int | None:

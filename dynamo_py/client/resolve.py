@@ -10,9 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dynamo_py.client.carts import merge_documents, merge_values
+from dynamo_py.config import LAST_WRITE_WINS
 from dynamo_py.errors import InvalidRequest
 
 Resolver = Callable[[Sequence[Any]], Any]
+
+
+def named(name: str) -> Resolver:
+    """The resolver that a bucket's property names; raises `InvalidRequest`."""
+    found = _BY_NAME.get(name)
+    if found is None:
+        raise InvalidRequest(f"there is no resolver {name!r}: this client may be too old")
+    return found
 
 
 def last_write_wins(values: Sequence[Any]) -> Any:
@@ -39,3 +49,18 @@ def union(values: Sequence[Any]) -> Any:
     raise InvalidRequest(
         "union merges lists, sets or dicts: name a codec for the bucket, or write a resolver"
     )
+
+
+def cart(values: Sequence[Any]) -> Any:
+    """The cart that has seen what each of these has: see `dynamo_py.carts`.
+
+    Nothing that was added beside a removal is lost, nothing that was removed comes back. For
+    values as `dynamo_py.carts.encode_cart` makes them, or, with a codec, what that JSON stands
+    for. Raises `BrokenCart`, an `InvalidRequest`, for other values.
+    """
+    if all(isinstance(value, bytes) for value in values):
+        return merge_values(values)
+    return merge_documents(values)
+
+
+_BY_NAME: dict[str, Resolver] = {LAST_WRITE_WINS: last_write_wins, "union": union, "cart": cart}

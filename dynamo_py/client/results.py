@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dynamo_py.causality import NOTHING_SEEN, Dot, decode_record, encode_context
+from dynamo_py.causality import EMPTY, Dot, decode_record, encode_context
 from dynamo_py.causality.hlc import milliseconds
 from dynamo_py.errors import InvalidRequest, SiblingsFound
 from dynamo_py.wire import messages as wire
@@ -46,29 +46,40 @@ class Fetched:
     """The values that nothing has superseded, oldest first: one as a rule."""
     context: Context
     degraded: bool
-    """Fewer than R replicas with all their data have answered: newer writes may be missing."""
+    """Newer writes may be missing: fewer than R replicas with all their data have answered, or
+    some node still keeps writes for one of those."""
     replied: tuple[str, ...]
     """The names of the nodes that answered."""
+    primaries: int
+    """How many primaries are among ``replied``."""
+    chosen: tuple[Sibling, ...] | None = None
+    """In a bucket where the last write wins: that one, or none where it was a delete. ``values``
+    has just it, and ``siblings`` still has all."""
 
     @property
     def exists(self) -> bool:
         """Whether there is a value; False for a key that is missing or deleted."""
-        return bool(self.siblings)
+        return bool(self._shown)
 
     @property
     def values(self) -> tuple[Any, ...]:
         """The values alone."""
-        return tuple(sibling.value for sibling in self.siblings)
+        return tuple(sibling.value for sibling in self._shown)
+
+    @property
+    def _shown(self) -> tuple[Sibling, ...]:
+        return self.siblings if self.chosen is None else self.chosen
 
     def one(self, default: Any = None) -> Any:
         """The one value, ``default`` if there is none; `SiblingsFound` if there are several."""
-        if len(self.siblings) > 1:
+        shown = self._shown
+        if len(shown) > 1:
             raise SiblingsFound(
-                f"{self.key!r} has {len(self.siblings)} values: merge them, and put the result"
+                f"{self.key!r} has {len(shown)} values: merge them, and put the result"
                 " with this context",
-                count=len(self.siblings),
+                count=len(shown),
             )
-        return self.siblings[0].value if self.siblings else default
+        return shown[0].value if shown else default
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +127,35 @@ def context_bytes(context: ContextLike) -> bytes:
     )
 
 
-def fetched(key: str | bytes, reply: wire.Fetched, decode: Callable[[bytes], Any]) -> Fetched:
-    """A `Fetched` for users from the message; values go through the bucket's codec."""
-    if reply.record is None:
-        nothing = Context(encode_context(NOTHING_SEEN))
-        return Fetched(key, (), nothing, reply.degraded, tuple(reply.replied))
-    record = decode_record(reply.record)
-    siblings = tuple(
-        Sibling(decode(s.value or b""), milliseconds(s.timestamp) / 1000, dot_text(s.dot))
+def fetched(
+    key: str | bytes,
+    reply: wire.Fetched,
+    decode: Callable[[bytes], Any],
+    *,
+    is_last_alone: bool = False,
+) -> Fetched:
+    """A `Fetched` for users from the message; values go through the bucket's codec.
+
+    ``is_last_alone`` says that the last write wins in this bucket.
+    """
+    record = EMPTY if reply.record is None else decode_record(reply.record)
+    siblings = {
+        s.dot: Sibling(decode(s.value or b""), milliseconds(s.timestamp) / 1000, dot_text(s.dot))
         for s in record.values(reply.now_ms)
+    }
+    chosen = None
+    if is_last_alone:
+        winner = record.winner(reply.now_ms)
+        chosen = () if winner is None else (siblings[winner.dot],)
+    return Fetched(
+        key,
+        tuple(siblings.values()),
+        Context(encode_context(record.context())),
+        reply.degraded,
+        tuple(reply.replied),
+        reply.primaries,
+        chosen,
     )
-    context = Context(encode_context(record.context()))
-    return Fetched(key, siblings, context, reply.degraded, tuple(reply.replied))
 
 
 def stored(reply: wire.Stored) -> Stored:

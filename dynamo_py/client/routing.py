@@ -7,10 +7,12 @@ answers an order of addresses. The clock's time is passed in.
 from __future__ import annotations
 
 from dynamo_py.errors import ProtocolError
+from dynamo_py.wire.buckets import BucketProperties
 from dynamo_py.wire.messages import Ring
 from ring import PreferenceLists, partition_of, position_of
 from ring import Ring as Placed
 
+NOTHING_SAID = BucketProperties()
 AVOID_S = 2.0
 """How long an address that failed is asked last."""
 
@@ -22,6 +24,7 @@ class Routing:
         self.digest = told.digest
         self.partitions = len(told.owners)
         self.cluster = told.cluster
+        self.buckets = {entry.bucket: entry.properties for entry in told.buckets}
         self._address = {n.node: n.client_address for n in told.nodes}
         self._down = {n.client_address for n in told.nodes if n.state == "down"}
         unknown = bytes(16)
@@ -73,6 +76,11 @@ class Router:
     def digest(self) -> int:
         """The digest of the ring by which requests are routed; 0 while none is known."""
         return 0 if self._routing is None else self._routing.digest
+
+    def properties_of(self, bucket: str) -> BucketProperties:
+        """What the cluster says of a bucket."""
+        known = {} if self._routing is None else self._routing.buckets
+        return known.get(bucket, NOTHING_SAID)
 
     @property
     def addresses(self) -> list[str]:

@@ -86,15 +86,15 @@ def _from_cbor(data: bytes) -> Any:
 
 RAW = Codec("raw", _only_bytes, lambda data: data)
 _CODECS = {
-    None: RAW,
+    "raw": RAW,
     "json": Codec("json", _to_json, _from_json),
     "cbor": Codec("cbor", _to_cbor, _from_cbor),
 }
 
 
-def codec_named(name: str | None) -> Codec:
+def codec_named(name: str) -> Codec:
     """The codec of that name; raises `InvalidRequest`."""
     found = _CODECS.get(name)
     if found is None:
-        raise InvalidRequest(f'there is no codec {name!r}: use "json", "cbor" or none')
+        raise InvalidRequest(f'there is no codec {name!r}: use "json", "cbor" or "raw"')
     return found

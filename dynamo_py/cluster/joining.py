@@ -20,13 +20,59 @@ from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.state import ClusterState
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.errors import DynamoError, NodeUnavailable, ProtocolError, WrongState
+from dynamo_py.log import get_logger
+from dynamo_py.net.link import Link
 from dynamo_py.net.links import Links
-from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Readmission, Table
+from dynamo_py.wire.failures import to_message
+from dynamo_py.wire.frames import Frame
+from dynamo_py.wire.messages import (
+    AskEmpty,
+    Emptiness,
+    Join,
+    MemberEntry,
+    Message,
+    Readmission,
+    Table,
+)
 
 JOIN_S = 10.0
 EMPTY_S = 2.0
 """How long each member may take to say whether it is empty."""
 EMPTY_AGAIN_S = 0.05
+
+log = get_logger(__name__)
+
+
+class Admissions:
+    """Answers those who ask to join, one after the other."""
+
+    def __init__(
+        self,
+        state: ClusterState,
+        view: Callable[[], ClusterView],
+        links: Links,
+        *,
+        is_empty: Callable[[], bool],
+    ) -> None:
+        self._state = state
+        self._view = view
+        self._links = links
+        self._is_empty = is_empty
+        self._turn = trio.Lock()
+
+    async def answer(self, link: Link, frame: Frame, join: Join) -> None:
+        """Let a node in, or tell it why not."""
+        try:
+            # One after the other: two that come at the same moment must not get one name.
+            async with self._turn:
+                reply: Message = await admit(
+                    self._state, self._view, self._links, join, is_empty=self._is_empty()
+                )
+            log.info("node admitted", node=join.name, address=join.peer_address)
+        except DynamoError as error:
+            log.warning("node refused", node=join.name, reason=error.message)
+            reply = to_message(error)
+        link.reply(frame, reply)
 
 
 async def ask_to_join(

@@ -29,8 +29,11 @@ from dynamo_py.wire.messages import GetTable, Gossip, Table
 
 ADDRESSES = 1
 STATE_DIGEST = 2
+HINT_TARGETS = 3
 PROGRESS = 4
 FETCH_S = 5.0
+HINT_TARGETS_MAX = 128
+"""For how many nodes a node tells that it keeps hints; for more it says that, and no names."""
 EXCHANGE_AGAIN_S = 1.0
 """How soon states are exchanged again with members that still know another one."""
 
@@ -58,6 +61,14 @@ class StateDigest(msgspec.Struct, frozen=True, array_like=True):
     version: int
     table: int
     members: int
+    buckets: int
+
+
+class HintTargets(msgspec.Struct, frozen=True, array_like=True):
+    """For whom a node keeps hints: ids, sorted; or, where they are too many, for anybody."""
+
+    targets: list[bytes]
+    anybody: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -66,8 +77,10 @@ _digests = msgspec.msgpack.Decoder(StateDigest)
 _progress: msgspec.msgpack.Decoder[int] = msgspec.msgpack.Decoder(
     Annotated[int, msgspec.Meta(ge=0)]
 )
+_hint_targets = msgspec.msgpack.Decoder(HintTargets)
 
 NOTHING_SAID = Addresses("", "", "")
+NO_HINTS = HintTargets([])
 
 
 class Membership:
@@ -93,6 +106,7 @@ class Membership:
         self._payload_version = 0
         self._told_progress: int | None = None
         self._remembered = {} if remembered is None else remembered
+        self._hint_targets: HintTargets | None = None
         self._work = trio.Event()
         self._observers: list[Callable[[ClusterView], None]] = []
         self.on_placement: Callable[[Placement], None] = lambda before: None
@@ -143,7 +157,7 @@ class Membership:
 
     @property
     def is_converged(self) -> bool:
-        """Whether all members that are up report one table and one member map."""
+        """Whether all members that are up report one table, member map and buckets' properties."""
         known, view = self.digests, self.view
         mine = self._own_digest()
         return all(known.get(seen.node) == mine for seen in view.others_up)
@@ -168,11 +182,21 @@ class Membership:
     def receive_table(self, table: Table) -> None:
         """A peer's state: merged if it is this cluster's."""
         if table.cluster_id == self.state.cluster_id:
-            self.state.merge(table.entries, table.members)
+            self.state.merge(table.entries, table.members, table.buckets)
 
     def link_lost(self, address: str) -> None:
         """The link to a peer was lost: a hint for the failure detector."""
         self._agent.link_lost(address)
+
+    # --- what is told of this node ------------------------------------------------------------
+
+    def tell_hint_targets(self, targets: tuple[bytes, ...]) -> None:
+        """Let all nodes know for whom this one keeps hints; sorted ids."""
+        is_told = len(targets) <= HINT_TARGETS_MAX
+        said = HintTargets(list(targets)) if is_told else HintTargets([], anybody=True)
+        self._hint_targets = said
+        self._agent.set_payload(HINT_TARGETS, self._next_version(), _encode(said))
+        self._rebuild()
 
     # --- lifetimes ----------------------------------------------------------------------------
 
@@ -249,8 +273,7 @@ class Membership:
             self._work.set()
 
     def _own_digest(self) -> StateDigest:
-        table, members = self.state.digest()
-        return StateDigest(self.state.table.version, table, members)
+        return StateDigest(self.state.table.version, *self.state.digest())
 
     def _outbid(self, heard: gossip.PayloadChanged) -> None:
         """An earlier life of this node, whose clock was ahead, is still heard of: go above it."""
@@ -260,6 +283,9 @@ class Membership:
             self._tell_digest()
             if self._told_progress is not None:
                 self.tell_progress(self._told_progress)
+            if self._hint_targets is not None:
+                said = _encode(self._hint_targets)
+                self._agent.set_payload(HINT_TARGETS, self._next_version(), said)
 
     def _tell_digest(self) -> None:
         data = _encode(self._own_digest())
@@ -306,8 +332,29 @@ class Membership:
             )
         up = frozenset(node for node, seen in nodes.items() if seen.state != DOWN)
         return ClusterView(
-            self._me, state.cluster, state.cluster_id, state.placement, state.members, nodes, up
+            self._me,
+            state.cluster,
+            state.cluster_id,
+            state.placement,
+            state.members,
+            nodes,
+            up,
+            self._hinted(nodes, known),
+            state.buckets,
         )
+
+    def _hinted(
+        self, nodes: dict[bytes, NodeView], known: dict[bytes, gossip.Member]
+    ) -> frozenset[bytes]:
+        """For whom some member keeps hints, one that is down too."""
+        hinted: set[bytes] = set()
+        for node in nodes:
+            said = _said_of_hints(known.get(node))
+            if node == self._me:
+                said = self._hint_targets or NO_HINTS
+            others = (other for other in nodes if other != node)
+            hinted.update(others if said.anybody else said.targets)
+        return frozenset(hinted)
 
     def _send(self, address: str, payload: bytes) -> None:
         self._links.tell(address, Gossip(payload))
@@ -325,6 +372,16 @@ def _said(member: gossip.Member | None) -> Addresses:
         return _addresses.decode(payload.data)
     except msgspec.MsgspecError:
         return NOTHING_SAID
+
+
+def _said_of_hints(member: gossip.Member | None) -> HintTargets:
+    payload = None if member is None else member.payloads.get(HINT_TARGETS)
+    if payload is None:
+        return NO_HINTS
+    try:
+        return _hint_targets.decode(payload.data)
+    except msgspec.MsgspecError:
+        return HintTargets([], anybody=True)  # It says something: better to expect too much.
 
 
 def _read_digest(data: bytes) -> StateDigest | None:

@@ -1,4 +1,4 @@
-"""Table and members as this node knows them, and on its disk.
+"""Table, members and properties of buckets as this node knows them, and on its disk.
 
 Knows nothing of gossip, links or who is up. What comes from others is merged at once, since it
 is on its author's disk already; what this node decides itself is on its own disk before it
@@ -9,23 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 import trio
 
 import ring
+from dynamo_py.cluster.buckets import BucketMap
 from dynamo_py.cluster.members import MEMBER, MemberMap
 from dynamo_py.cluster.ownership import OwnershipTable
 from dynamo_py.cluster.view import Placement
 from dynamo_py.errors import DynamoError, ProtocolError, StorageError
 from dynamo_py.replica.replica import Store
 from dynamo_py.storage.engine import Change, Space
+from dynamo_py.wire.buckets import BucketEntry
 from dynamo_py.wire.messages import MemberEntry, Table, TableEntry
 
 _KEY = b"cluster"
 _FORMAT = b"\x01"
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Table)
+
+
+class Decision(NamedTuple):
+    """A change of the state: entries newer than those that are known."""
+
+    entries: tuple[TableEntry, ...]
+    members: tuple[MemberEntry, ...]
+    buckets: tuple[BucketEntry, ...]
 
 
 class ClusterState:
@@ -38,7 +49,8 @@ class ClusterState:
         self.partitions = told.partitions
         self.replicas = told.replicas
         self.members = MemberMap(told.members)
-        self._deciding: list[tuple[list[TableEntry], list[MemberEntry]]] = []
+        self.buckets = BucketMap(told.buckets)
+        self._deciding: list[Decision] = []
         """Decisions on their way to the disk, which nobody may know yet."""
         self.placement = self._placed(
             OwnershipTable.unowned(told.partitions).merged(told.entries), self.members
@@ -51,15 +63,24 @@ class ClusterState:
         """The table of ownership."""
         return self.placement.table
 
-    def merge(self, entries: Iterable[TableEntry], members: Iterable[MemberEntry]) -> bool:
+    def merge(
+        self,
+        entries: Iterable[TableEntry],
+        members: Iterable[MemberEntry],
+        buckets: Iterable[BucketEntry] = (),
+    ) -> bool:
         """Take in what is newer than what is known; whether anything was."""
         table = self.table.merged(entries)
         merged = self.members.merged(members)
-        if table is self.table and merged is self.members:
+        properties = self.buckets.merged(buckets)
+        moves = table is not self.table or merged is not self.members
+        if not moves and properties is self.buckets:
             return False
         before = self.placement
         self.members = merged
-        self.placement = self._placed(table, merged)
+        self.buckets = properties
+        if moves:
+            self.placement = self._placed(table, merged)
         with suppress(DynamoError):
             # Known all the same where the store refuses: it is on its author's disk.
             self._store.submit((self._row(self._to_be_stored()),), _ignore, durable=True)
@@ -71,13 +92,16 @@ class ClusterState:
         return self.merge(entries, ())
 
     async def decide(
-        self, entries: Iterable[TableEntry] = (), members: Iterable[MemberEntry] = ()
+        self,
+        entries: Iterable[TableEntry] = (),
+        members: Iterable[MemberEntry] = (),
+        buckets: Iterable[BucketEntry] = (),
     ) -> None:
         """Change the state on this node's own authority: on disk first, then known.
 
         Raises `StorageError` if it cannot be stored; nothing is changed then.
         """
-        decision = (list(entries), list(members))
+        decision = Decision(tuple(entries), tuple(members), tuple(buckets))
         self._deciding.append(decision)
         try:
             await save(self._store, self._to_be_stored())
@@ -87,11 +111,16 @@ class ClusterState:
 
     def _to_be_stored(self) -> Table:
         """As `message`, with what is being decided: no row may undo one that was before it."""
-        table, members = self.table, self.members
-        for decided_entries, decided_members in self._deciding:
-            table, members = table.merged(decided_entries), members.merged(decided_members)
+        table, members, buckets = self.table, self.members, self.buckets
+        for decided in self._deciding:
+            table = table.merged(decided.entries)
+            members = members.merged(decided.members)
+            buckets = buckets.merged(decided.buckets)
         return msgspec.structs.replace(
-            self.message(), entries=list(table.entries), members=members.entries
+            self.message(),
+            entries=list(table.entries),
+            members=members.entries,
+            buckets=buckets.entries,
         )
 
     def message(self) -> Table:
@@ -103,11 +132,12 @@ class ClusterState:
             self.replicas,
             list(self.table.entries),
             self.members.entries,
+            self.buckets.entries,
         )
 
-    def digest(self) -> tuple[int, int]:
-        """Equal for equal tables and member maps."""
-        return (self.table.digest, self.members.digest)
+    def digest(self) -> tuple[int, int, int]:
+        """Equal for equal tables, member maps and properties of buckets."""
+        return (self.table.digest, self.members.digest, self.buckets.digest)
 
     def _placed(self, table: OwnershipTable, members: MemberMap) -> Placement:
         zones = {entry.node: entry.zone for entry in members.entries if entry.zone}
@@ -119,6 +149,7 @@ class ClusterState:
 
     def _check(self) -> None:
         self.table._check()
+        self.buckets._check()
 
 
 def load(store: Store) -> Table | None:

@@ -1,8 +1,8 @@
 """What this node believes of the cluster, as one frozen snapshot.
 
-Members (from gossip and the committed map) and ownership (the ring's table) meet here. A
-request takes one `ClusterView` at its start and decides everything by it. Knows nothing of
-how either comes to be known.
+Members (from gossip and the committed map), ownership (the ring's table) and the properties of
+buckets meet here. A request takes one `ClusterView` at its start and decides everything by
+it. Knows nothing of how any of them comes to be known.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dynamo_py.cluster.buckets import NO_BUCKETS, BucketMap
 from dynamo_py.cluster.members import MemberMap
 from dynamo_py.cluster.ownership import OwnershipTable, digest_of
 from dynamo_py.wire.messages import TableEntry
@@ -89,6 +90,9 @@ class ClusterView:
     members: MemberMap
     nodes: Mapping[bytes, NodeView]
     up: frozenset[bytes] = field(default_factory=frozenset)
+    hinted: frozenset[bytes] = field(default_factory=frozenset)
+    """Those for whom some node says that it keeps hints: they may lack acknowledged writes."""
+    buckets: BucketMap = NO_BUCKETS
     _routes: dict[int, Route] = field(default_factory=dict, init=False, compare=False, repr=False)
     """Routes that were asked for: they follow from the rest, and every request takes one."""
 
@@ -96,6 +100,11 @@ class ClusterView:
     def table(self) -> OwnershipTable:
         """The table of ownership."""
         return self.placement.table
+
+    @property
+    def client_digest(self) -> int:
+        """Names all that clients are told with the ring: who owns what, and buckets' properties."""
+        return self.placement.table.digest ^ self.buckets.digest
 
     @property
     def ring(self) -> Ring:

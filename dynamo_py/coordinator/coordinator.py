@@ -14,14 +14,17 @@ from contextlib import suppress
 import msgspec
 
 from dynamo_py.causality import decode_record
+from dynamo_py.cluster.buckets import is_last_write_wins, put_by, read_by
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import VALUE_BYTES_MAX
 from dynamo_py.coordinator.peers import WalkChanged
 from dynamo_py.coordinator.read import Reader
 from dynamo_py.coordinator.scan import Scanner
+from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.coordinator.write import Writer
 from dynamo_py.errors import (
     DeadlineExceeded,
+    DynamoError,
     InvalidRequest,
     NodeUnavailable,
     ProtocolError,
@@ -50,7 +53,9 @@ class Coordinator:
         *,
         monotonic: Callable[[], float],
         wall_ms: Callable[[], int],
+        under_way: UnderWay | None = None,
     ) -> None:
+        self._under_way = under_way or UnderWay()
         self._reader = reader
         self._writer = writer
         self._scanner = scanner
@@ -68,6 +73,9 @@ class Coordinator:
             if node is None:
                 raise InvalidRequest(f"the cluster has no node {get.only!r}")
             return await self._reader.read_one(view, get, node.node, deadline=deadline)
+        quorum = read_by(self._view().buckets.of_key(get.key), get.quorum)
+        if quorum is not get.quorum:
+            get = msgspec.structs.replace(get, quorum=quorum)
         for _ in range(PLANS_MAX):
             with suppress(WalkChanged):
                 return await self._reader.read(
@@ -84,6 +92,7 @@ class Coordinator:
             raise InvalidRequest(
                 f"a value has at most {VALUE_BYTES_MAX} bytes; this one has {len(put.value)}"
             )
+        put = put_by(self._view().buckets.of_key(put.key), put)
         if put.if_absent:
             await self._check_absent(put, deadline, trace_id)
 
@@ -91,14 +100,22 @@ class Coordinator:
         for plans in range(PLANS_MAX):
             if plans:  # The plan before may have left its record somewhere.
                 put = msgspec.structs.replace(put, attempt=put.attempt + 1)
-            with suppress(WalkChanged):
+            try:
                 return await self._put_by(
                     self._view(), partition, put, deadline, trace_id, is_forwarded
                 )
+            except WalkChanged:
+                continue
+            except DynamoError as error:
+                if plans:
+                    error.outcome = "unknown"
+                raise
         raise _ring_is_changing()
 
     async def scan(self, scan: Scan, *, deadline: float) -> ScanPage:
         """A page of keys."""
+        said = self._view().buckets.of_key(scan.prefix)
+        scan = msgspec.structs.replace(scan, quorum=read_by(said, scan.quorum))
         for _ in range(PLANS_MAX):
             with suppress(WalkChanged):
                 return await self._scanner.scan(self._view(), scan, deadline=deadline)
@@ -129,6 +146,8 @@ class Coordinator:
     ) -> Stored:
         """Let a primary coordinate; where none answers, do it here."""
         attempt = put.attempt
+        unreached: list[bytes] = []
+        silent: list[bytes] = []
         for node in view.route(partition).primaries:
             wait_s = min(FORWARD_S, deadline - self._monotonic())
             if not view.is_up(node) or wait_s <= 0:
@@ -142,19 +161,34 @@ class Coordinator:
                 )
             except (NodeUnavailable, DeadlineExceeded) as error:
                 attempt += error.outcome == "unknown"
+                self._under_way.note_failure(node, error)
+                (silent if error.outcome == "unknown" else unreached).append(node)
                 continue
             if not isinstance(reply, Stored):
                 kind = type(reply).__name__
                 raise ProtocolError(f"a put was answered by a {kind}", outcome="unknown")
             return reply
         here = msgspec.structs.replace(put, attempt=attempt)
-        return await self._writer.write(view, partition, here, deadline=deadline, trace_id=trace_id)
+        try:
+            return await self._writer.write(
+                view,
+                partition,
+                here,
+                deadline=deadline,
+                trace_id=trace_id,
+                unanswered=(*unreached, *silent),
+            )
+        except DynamoError as error:
+            if silent:  # What it is refused with here says nothing of what those have done.
+                error.outcome = "unknown"
+            raise
 
     async def _check_absent(self, put: Put, deadline: float, trace_id: int) -> None:
         """Best effort: another client may put the key between this read and the write."""
         get = Get(put.key, Quorum(), put.ring)
         fetched = await self.get(get, deadline=deadline, trace_id=trace_id)
-        if fetched.record is not None and _has_other_value(fetched, put.write_id):
+        is_last_alone = is_last_write_wins(self._view().buckets.of_key(put.key))
+        if _has_other_value(fetched, put.write_id, is_last_alone=is_last_alone):
             raise WrongState("the key exists already")
 
 
@@ -163,7 +197,11 @@ def _ring_is_changing() -> NodeUnavailable:
     return NodeUnavailable("the ring is changing: try again")
 
 
-def _has_other_value(fetched: Fetched, write_id: bytes) -> bool:
-    assert fetched.record is not None
-    values = decode_record(fetched.record).values(fetched.now_ms)
-    return any(sibling.write_id != write_id for sibling in values)
+def _has_other_value(fetched: Fetched, write_id: bytes, *, is_last_alone: bool) -> bool:
+    if fetched.record is None:
+        return False
+    record = decode_record(fetched.record)
+    if is_last_alone:
+        winner = record.winner(fetched.now_ms)
+        return winner is not None and winner.write_id != write_id
+    return any(sibling.write_id != write_id for sibling in record.values(fetched.now_ms))

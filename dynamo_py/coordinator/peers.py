@@ -3,6 +3,8 @@
 Knows nothing of quorums. A replica that holds another idea of a key's primaries answers
 `OtherWalk`: whoever knows the newer table entries tells them to the other here, so that the
 request can be made again by the one idea that both then have.
+
+What carries a record to another node is known to be under way until it was answered.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from dynamo_py.cluster.view import ClusterView
+from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.errors import DynamoError
 from dynamo_py.net.link import OnReply
 from dynamo_py.net.links import Links
-from dynamo_py.wire.messages import Message, OtherWalk, Table, TableEntry
+from dynamo_py.wire.messages import HandOff, Message, OtherWalk, ReplicaPut, Table, TableEntry
 
 
 class Tables(Protocol):
@@ -37,12 +40,18 @@ class Peers:
     """The replicas of the cluster, as a coordinator asks them."""
 
     def __init__(
-        self, links: Links, tables: Tables, local: Callable[[Message, OnReply], None]
+        self,
+        links: Links,
+        tables: Tables,
+        local: Callable[[Message, OnReply], None],
+        *,
+        under_way: UnderWay | None = None,
     ) -> None:
         """``local`` answers a message as this node's own replica would."""
         self._links = links
         self._tables = tables
         self._local = local
+        self.under_way = under_way or UnderWay()
 
     def ask(
         self,
@@ -70,6 +79,22 @@ class Peers:
         if node == view.me:
             self._local(message, on_reply)
             return
+        if isinstance(message, ReplicaPut | HandOff):
+            on_reply = self._with_ticket(message.partition, node, on_reply)
         address = view.address_of(node)
         request = self._links.request
         request(address, message, wait_s=wait_s, on_reply=learn, trace_id=trace_id)
+
+    def _with_ticket(self, partition: int, node: bytes, on_reply: OnReply) -> OnReply:
+        """A record leaves for ``node``; what is called with its answer."""
+        under_way = self.under_way
+        ticket = under_way.begin(partition)
+
+        def answered(reply: Message | DynamoError) -> None:
+            under_way.note_answer(node, reply)
+            try:
+                on_reply(reply)
+            finally:
+                under_way.end(ticket)
+
+        return answered

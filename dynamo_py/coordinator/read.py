@@ -170,7 +170,13 @@ class _ReadUnderWay:
                 )
         self._is_answered = True
         merged = self._merge_and_repair()
-        return Fetched(merged, now_ms, names, not tally.is_met, tally.primaries)
+        degraded = not tally.is_met or self._may_lack_hints()
+        return Fetched(merged, now_ms, names, degraded, tally.primaries)
+
+    def _may_lack_hints(self) -> bool:
+        """Whether hints wait elsewhere for one that voted: it lacks what was put in its stead."""
+        hinted = self._view.hinted
+        return bool(hinted) and not hinted.isdisjoint(self._tally.voters())
 
     def _merge_and_repair(self) -> bytes | None:
         """The join of all answers; primaries that hold less are sent it, in the background."""

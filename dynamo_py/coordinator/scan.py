@@ -12,6 +12,7 @@ from functools import partial
 import trio
 
 from dynamo_py.causality import decode_record
+from dynamo_py.cluster.buckets import is_last_write_wins
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.coordinator.peers import Peers, WalkChanged
 from dynamo_py.coordinator.plan import needs_of_read
@@ -42,7 +43,8 @@ class Scanner:
         pages = await self._pages(view, scan, primaries, required, deadline)
         ends = [page.next_start for page in pages if page.next_start is not None]
         frontier = min(ends) if ends else None
-        return ScanPage(self._live_keys(pages, frontier), frontier)
+        is_last_alone = is_last_write_wins(view.buckets.of_key(scan.prefix))
+        return ScanPage(self._live_keys(pages, frontier, is_last_alone), frontier)
 
     async def _pages(
         self,
@@ -92,18 +94,22 @@ class Scanner:
             outcome="not_applied",
         )
 
-    def _live_keys(self, pages: list[Page], frontier: bytes | None) -> list[bytes]:
+    def _live_keys(
+        self, pages: list[Page], frontier: bytes | None, is_last_alone: bool
+    ) -> list[bytes]:
         held: dict[bytes, list[bytes]] = {}
         for page in pages:
             for key, record in page.rows:
                 if frontier is None or key <= frontier:
                     held.setdefault(key, []).append(record)
         now_ms = self._wall_ms()
-        return [key for key in sorted(held) if _is_live(held[key], now_ms)]
+        return [key for key in sorted(held) if _is_live(held[key], now_ms, is_last_alone)]
 
 
-def _is_live(records: list[bytes], now_ms: int) -> bool:
+def _is_live(records: list[bytes], now_ms: int, is_last_alone: bool) -> bool:
     merged = decode_record(records[0])
     for record in records[1:]:
         merged = merged.merge(decode_record(record))
+    if is_last_alone:
+        return merged.winner(now_ms) is not None
     return bool(merged.values(now_ms))

@@ -64,13 +64,15 @@ class WriteTally:
     def is_hopeless(self) -> bool:
         """Whether it cannot be met any more by those who were asked."""
         open_places = sum(1 for p in self._places if p.asked and not p.acked)
-        open_primaries = sum(
-            1 for p in self._places if p.primary in p.asked and p.primary not in p.acked
-        )
-        return (
-            self.filled + open_places < self._needs.answers
-            or self.primaries + open_primaries < self._needs.primaries
-        )
+        return self.filled + open_places < self._needs.answers or self.lacks_primaries
+
+    @property
+    def lacks_primaries(self) -> bool:
+        """Whether those primaries that were asked do not suffice, whoever else answers."""
+        return self.primaries + self._open_primaries() < self._needs.primaries
+
+    def _open_primaries(self) -> int:
+        return sum(1 for p in self._places if p.primary in p.asked and p.primary not in p.acked)
 
     @property
     def is_degraded(self) -> bool:
@@ -149,6 +151,11 @@ class ReadTally:
         """Those who were asked and are still silent are waited for only while there is need."""
         self._late |= self._asked
 
+    def voters(self) -> list[bytes]:
+        """The complete primaries that have answered."""
+        answers = self._answers
+        return [n for n in self._primaries if n in answers and answers[n].complete]
+
     @property
     def is_met(self) -> bool:
         """Whether the read may be answered, with all that it promises."""
@@ -166,8 +173,9 @@ class ReadTally:
 
     @property
     def lacking(self) -> int:
-        """How many votes are missing, those who may still answer counted as votes."""
-        missing = self._needs.answers - self.votes - self._coming
+        """How many votes, or primaries, are missing; those who may still answer count as both."""
+        needs = self._needs
+        missing = max(needs.answers - self.votes, needs.primaries - self.primaries) - self._coming
         return missing if missing > 0 else 0
 
     @property
@@ -184,4 +192,5 @@ class ReadTally:
         assert not self._asked & set(self._answers)
         assert self.primaries == len(primaries)
         assert self.votes == sum(1 for answer in primaries if answer.complete)
+        assert self.votes == len(self.voters())
         assert self._coming == sum(1 for n in self._primaries if n in self._asked)

@@ -11,17 +11,24 @@ first, since only it may mint this dot; nothing is awaited between reading its c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from dynamo_py.causality import decode_context, encode_context
+from dynamo_py.cluster.buckets import is_last_write_wins
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import CoordinatorConfig
 from dynamo_py.coordinator.peers import Peers, WalkChanged
 from dynamo_py.coordinator.plan import needs_of_write
 from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import WriteTally
-from dynamo_py.errors import DeadlineExceeded, DynamoError, QuorumNotMet, StorageError
+from dynamo_py.errors import (
+    DeadlineExceeded,
+    DynamoError,
+    NodeUnavailable,
+    QuorumNotMet,
+    StorageError,
+)
 from dynamo_py.net.alarms import Alarms
 from dynamo_py.net.signal import Latch
 from dynamo_py.replica.replica import Replica, Write, Written
@@ -68,9 +75,12 @@ class Writer:
         *,
         deadline: float,
         trace_id: int = 0,
+        unanswered: Collection[bytes] = (),
     ) -> Stored:
         """Carry out ``put``, whose key lies in ``partition``, by ``view``.
 
+        A node that is no primary says which ones it has asked in vain (``unanswered``, the
+        surest first): it stands in for one of them, or for one that is believed down.
         Raises `QuorumNotMet` (the write may happen all the same), `WalkChanged` when the view
         is outdated (it may be repeated by a newer one, under the same write id), and whatever
         the store and the limits refuse with (not applied then).
@@ -83,6 +93,7 @@ class Writer:
             put.write_id,
             put.attempt > 0,
             self._wall_ms() + put.ttl_ms if put.ttl_ms else 0,
+            is_last_write_wins(view.buckets.of_key(put.key)),
         )
         trail = Trail("put", self._monotonic)
         under_way = _WriteUnderWay(
@@ -94,7 +105,7 @@ class Writer:
                 "the time was up before the write began here",
                 outcome="unknown" if write.retried else "not_applied",
             )
-        written = under_way.start(self._replica, write, wait_s)
+        written = under_way.start(self._replica, write, wait_s, unanswered)
         budget_s = min(self._config.replica_budget_s, wait_s)
         steps = ((budget_s, under_way.replace_silent), (wait_s, under_way.give_up))
         await self._alarms.wait(under_way.decided, steps)
@@ -122,6 +133,7 @@ class _WriteUnderWay:
         self._key = key
         self._primaries = route.primaries
         self._fallbacks = [node for node in route.fallbacks_up if node != view.me]
+        self._primaries_asked = {view.me} if view.me in route.primaries else set()
         self._walk = route.walk
         self._tally = tally
         self._peers = peers
@@ -135,12 +147,14 @@ class _WriteUnderWay:
         self._record = b""
         self._wait_s = 0.0
 
-    def start(self, replica: Replica, write: Write, wait_s: float) -> Written:
+    def start(
+        self, replica: Replica, write: Write, wait_s: float, unanswered: Collection[bytes]
+    ) -> Written:
         """Mint and store here, and send to the others."""
         me = self._view.me
         self._wait_s = wait_s
         is_primary = me in self._primaries
-        place = self._primaries.index(me) if is_primary else self._place_to_stand_in()
+        place = self._primaries.index(me) if is_primary else self._place_to_stand_in(unanswered)
         self._tally.asked(place, me)
         written = replica.write(
             self._partition,
@@ -156,6 +170,7 @@ class _WriteUnderWay:
                 continue
             if self._view.is_up(primary) or not self._ask_fallback(other):
                 self._ask(other, primary)
+        self._ask_primaries_themselves()
         self._is_sent = True
         self._decide()
         return written
@@ -192,13 +207,29 @@ class _WriteUnderWay:
             tally.primaries,
         )
 
-    def _place_to_stand_in(self) -> int:
-        """The first place whose primary is believed down, else the first."""
-        downs = (i for i, node in enumerate(self._primaries) if not self._view.is_up(node))
-        return next(downs, 0)
+    def _place_to_stand_in(self, unanswered: Collection[bytes]) -> int:
+        """A place whose primary is believed down, else one whose primary did not answer."""
+        primaries = self._primaries
+        downs = [place for place, node in enumerate(primaries) if not self._view.is_up(node)]
+        silent = [primaries.index(node) for node in unanswered if node in primaries]
+        found = downs + silent
+        if not found:
+            raise NodeUnavailable(
+                "a primary of this key is there to coordinate this write: ask again",
+                outcome="not_applied",
+            )
+        return found[0]
+
+    def _ask_primaries_themselves(self) -> None:
+        """Where stand-ins do not count: those too that are believed down. That may be wrong."""
+        for place, primary in enumerate(self._primaries):
+            if self._tally.lacks_primaries and primary not in self._primaries_asked:
+                self._ask(place, primary)
 
     def _ask(self, place: int, node: bytes) -> None:
         primary = self._primaries[place]
+        if node == primary:
+            self._primaries_asked.add(node)
         self._tally.asked(place, node)
         self._peers.ask(
             self._view,
@@ -235,8 +266,11 @@ class _WriteUnderWay:
             self._trail.mark("failed", node)
             if isinstance(reply, OtherWalk):
                 self._walk_changed = True
-            elif not self.decided.is_set and place in self._tally.silent_places():
-                self._ask_fallback(place)
+            elif not self.decided.is_set:
+                if place in self._tally.silent_places():
+                    self._ask_fallback(place)
+                if self._is_sent:
+                    self._ask_primaries_themselves()
         self._decide()
 
     def _decide(self) -> None:

@@ -193,6 +193,8 @@ class Link:
     async def _read(self) -> None:
         try:
             while data := await self.connection.receive_some(READ_BYTES):
+                if self._lost is not None:
+                    return  # It was closed while this was on its way: nothing of it counts.
                 for frame in self._decoder.feed(data):
                     self._receive(frame)
         except NodeUnavailable as error:

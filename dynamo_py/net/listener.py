@@ -12,6 +12,7 @@ import trio
 from dynamo_py.environment import Connection, Listening
 from dynamo_py.errors import DynamoError, NodeUnavailable
 from dynamo_py.log import get_logger
+from dynamo_py.net.callers import Callers
 from dynamo_py.net.greeting import receive_greeting
 from dynamo_py.net.link import Link, Timestamps
 from dynamo_py.wire.frames import Frame
@@ -34,13 +35,16 @@ class Listener:
         monotonic: Callable[[], float],
         timestamps: Timestamps,
         handle: Callable[[Link, Frame], None],
+        callers: Callers | None = None,
     ) -> None:
+        """``callers`` is kept informed of the links of other nodes."""
         self._listening = listening
         self._role = role
         self._identity = identity
         self._monotonic = monotonic
         self._timestamps = timestamps
         self._handle = handle
+        self._callers = callers or Callers()
         self._connections = 0
         self.refused = 0
 
@@ -67,7 +71,7 @@ class Listener:
 
     async def _serve(self, connection: Connection) -> None:
         try:
-            _, decoder = await receive_greeting(
+            caller, decoder = await receive_greeting(
                 connection, self._identity(), expected_role=self._role
             )
             link = Link(
@@ -77,7 +81,12 @@ class Listener:
                 timestamps=self._timestamps,
                 handle=self._handle,
             )
-            await link.run()
+            if caller.node is not None:
+                self._callers.add(link, caller.node)
+            try:
+                await link.run()
+            finally:
+                self._callers.remove(link)
         except NodeUnavailable:
             pass  # Whoever it was has gone before saying who it is: nothing to tell anyone.
         except DynamoError as error:

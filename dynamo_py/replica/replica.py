@@ -6,13 +6,14 @@ handing the new one to the store, so that no other change can come between; the 
 change to the next reader at once and reports its commit later.
 
 Invariants: a copy only ever grows in the order of causality (what is stored descends what was
-stored); a dot is minted against the very copy into which its write goes.
+stored), but for what `Replica.forget` takes out of it; a dot is minted against the very copy
+into which its write goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 from dynamo_py.causality import (
     EMPTY,
@@ -24,34 +25,20 @@ from dynamo_py.causality import (
     decode_record,
     encode_record,
 )
-from dynamo_py.config import SIBLINGS_MAX
-from dynamo_py.errors import Damaged, StorageError, TooManySiblings
-from dynamo_py.replica.hints import Hint, decode_hint, encode_hint
+from dynamo_py.config import HINT_BYTES_MAX, SIBLINGS_MAX, SIBLINGS_WARNING
+from dynamo_py.errors import Damaged, TooManySiblings
+from dynamo_py.replica.crowded import CrowdedKeys
+from dynamo_py.replica.forgettable import is_gone_at, trimmed
+from dynamo_py.replica.hash_tree import digest_of
+from dynamo_py.replica.hints import Hint, Hints
+from dynamo_py.replica.store import OnCommit as OnCommit
+from dynamo_py.replica.store import Store as Store
 from dynamo_py.storage.engine import Change, Scanned, Space
 
-OnCommit = Callable[[StorageError | None], None]
-
-
-class Store(Protocol):
-    """The part of `dynamo_py.storage.committer.Committer` that a replica uses."""
-
-    def get(self, space: Space, partition: int, key: bytes) -> bytes | None:
-        """The value, pending changes included; raises `Damaged`."""
-        ...
-
-    def scan(self, space: Space, partition: int, start: bytes, limit: int) -> Scanned:
-        """A page of rows in key order, after ``start``."""
-        ...
-
-    def is_empty(self, space: Space) -> bool:
-        """Whether the space has no row, pending ones counted."""
-        ...
-
-    def submit(
-        self, changes: Sequence[Change], on_commit: OnCommit, *, durable: bool = False
-    ) -> None:
-        """Take the changes; ``on_commit`` is told when they are committed."""
-        ...
+OnChange = Callable[[int, bytes, bytes | None, bytes | None], None]
+"""Told partition, key, and the record's bytes before and after a change of a copy."""
+OnRecord = Callable[[int, bytes, Record | None], None]
+"""Told partition, key, and the record that a copy is after a change; None: there is none."""
 
 
 class Write(NamedTuple):
@@ -62,6 +49,8 @@ class Write(NamedTuple):
     write_id: bytes
     retried: bool
     expires_ms: int
+    is_last_alone: bool = False
+    """Whether readers see the last write alone: it supersedes whatever is known here then."""
 
 
 class Written(NamedTuple):
@@ -83,14 +72,24 @@ class Replica:
         *,
         wall_ms: Callable[[], int],
         on_damage: Callable[[int], None],
+        on_change: OnChange | None = None,
+        on_record: OnRecord | None = None,
+        hint_bytes_max: int = HINT_BYTES_MAX,
     ) -> None:
-        """``on_damage`` is told the partition in which a damaged record was met."""
+        """``on_damage`` is told the partition in which a damaged record was met.
+
+        ``on_change`` is told each change of a copy, in its order, once the store shows it, and
+        then ``on_record`` what it is now.
+        """
         self._store = store
         self._minter = minter
         self._clock = clock
         self._wall_ms = wall_ms
         self._on_damage = on_damage
-        self._may_hold_hints = not store.is_empty(Space.HINTS)
+        self._on_change = on_change or _nobody_is_told
+        self._on_record = on_record or _nobody_is_shown
+        self.hints = Hints(store, wall_ms=wall_ms, bytes_max=hint_bytes_max)
+        self.crowded = CrowdedKeys(wall_ms)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -104,15 +103,12 @@ class Replica:
 
     def get_hint(self, partition: int, key: bytes) -> Hint | None:
         """What is kept of the key for others; raises `Damaged`."""
-        if not self._may_hold_hints:
-            return None  # As a rule: a node that never had to stand in for another looks up less.
-        data = self._store.get(Space.HINTS, partition, key)
-        return None if data is None else decode_hint(data)
+        return self.hints.get(partition, key)
 
     def read(self, partition: int, key: bytes) -> tuple[bytes | None, tuple[bytes, ...]]:
         """All that this node knows of the key, copy and hint merged, and the hint's targets."""
         copy = self.get(partition, key)
-        hint = self._hint_or_nothing(partition, key)
+        hint = self.hints.get_or_nothing(partition, key)
         if hint is None:
             return copy, ()
         if copy is None:
@@ -144,14 +140,18 @@ class Replica:
         ``hinted_for`` it goes into the hint for that node, since this node is no primary.
         Raises `TooManySiblings` (a tombstone never does), and what the store raises.
         """
-        held = self._known(partition, key)
+        copy = self._copy_or_nothing(partition, key)
+        held = self._known(partition, key, copy)
         if held.has_write(write.write_id):
             record = held
             sibling = held.sibling_of(write.write_id)
         else:
-            self._refuse_too_many(held, write)
+            context = write.context
+            if write.is_last_alone:
+                context = context.merge(held.context())
+            self._refuse_too_many(held, context, write)
             dot = self._minter.mint(key, held.vector)
-            self._clock.observe(write.context.timestamp)
+            self._clock.observe(context.timestamp)
             sibling = Sibling(
                 dot,
                 write.value,
@@ -160,9 +160,14 @@ class Replica:
                 write.retried,
                 write.expires_ms,
             )
-            record = held.update(write.context, sibling)
+            record = held.update(context, sibling)
+            if write.value is not None and len(record.siblings) >= SIBLINGS_WARNING:
+                self.crowded.note(key, record.writes())
         encoded = encode_record(record)
-        self._put(partition, key, record, encoded, hinted_for, on_commit)
+        if hinted_for is None:
+            self._store_copy(partition, key, copy, record, encoded, on_commit)
+        else:
+            self.hints.keep(partition, key, record, encoded, target=hinted_for, on_commit=on_commit)
         return Written(record, encoded, _seen(write.context, sibling))
 
     def merge(
@@ -173,55 +178,78 @@ class Replica:
         *,
         hinted_for: bytes | None,
         on_commit: OnCommit,
+        durable: bool = False,
     ) -> None:
         """Merge a record from elsewhere into the copy, or into the hint for ``hinted_for``.
 
         ``on_commit`` is told when the result is committed, also where nothing had to change
-        (what is acknowledged must be committed). Raises `ProtocolError` at no record, and
-        what the store raises.
+        (what is acknowledged must be committed), and with ``durable`` after an fsync whatever
+        the durability. Raises `ProtocolError` at no record, and what the store raises.
         """
         if hinted_for is not None:
-            self._put(partition, key, decode_record(encoded), encoded, hinted_for, on_commit)
+            record = decode_record(encoded)
+            self.hints.keep(partition, key, record, encoded, target=hinted_for, on_commit=on_commit)
             return
         held = self._copy_or_nothing(partition, key)
-        if held == encoded:
-            self._store.submit((), on_commit, durable=True)
-            return
-        record = decode_record(encoded)
-        if held is not None:
-            merged = decode_record(held).merge(record)
+        merged = EMPTY
+        if held != encoded:
+            record = decode_record(encoded)
+            merged = record if held is None else decode_record(held).merge(record)
             if merged != record:
                 encoded = encode_record(merged)
-        self._store.submit((Change(Space.RECORDS, partition, key, encoded),), on_commit)
+        self._store_copy(partition, key, held, merged, encoded, on_commit, durable=durable)
 
-    def _put(
+    def _store_copy(
         self,
         partition: int,
         key: bytes,
+        held: bytes | None,
         record: Record,
         encoded: bytes,
-        hinted_for: bytes | None,
         on_commit: OnCommit,
+        *,
+        durable: bool = False,
     ) -> None:
-        if hinted_for is None:
-            change = Change(Space.RECORDS, partition, key, encoded)
-        else:
-            held = self._hint_or_nothing(partition, key)
-            hint = (
-                Hint((hinted_for,), encoded, self._wall_ms())
-                if held is None
-                else held.merged(record, hinted_for)
-            )
-            self._may_hold_hints = True
-            change = Change(Space.HINTS, partition, key, encode_hint(hint))
-        self._store.submit((change,), on_commit)
+        """Put ``encoded``, which is ``record``, in the place of ``held``, which was read there."""
+        if held == encoded:
+            # What is held may still be pending: whoever is told waits for its commit.
+            self._store.submit((), on_commit, durable=True)
+            return
+        change = Change(Space.RECORDS, partition, key, encoded)
+        self._store.submit((change,), on_commit, durable=durable)
+        self._on_change(partition, key, held, encoded)
+        self._on_record(partition, key, record)
 
-    def _refuse_too_many(self, held: Record, write: Write) -> None:
+    def forget(self, partition: int, key: bytes, digest: int, *, is_dropped: bool) -> bool:
+        """Compare and drop: whether the copy had ``digest``, and so was dropped or else trimmed.
+
+        For whoever has shown that nothing older is left anywhere. A copy is not dropped while
+        it has a value by this node's clock. Raises what the store raises.
+        """
+        held = self._copy_or_nothing(partition, key)
+        if held is None or digest_of(key, held) != digest:
+            return False
+        record = decode_record(held)
+        if is_dropped and not is_gone_at(record, self._wall_ms()):
+            return False
+        after = None if is_dropped else trimmed(record)
+        if after is record:
+            return False
+        encoded = None if after is None else encode_record(after)
+        self._store.submit((Change(Space.RECORDS, partition, key, encoded),), _ignore)
+        if after is None:
+            self._minter.forget(key)
+        self._on_change(partition, key, held, encoded)
+        self._on_record(partition, key, after)
+        return True
+
+    def _refuse_too_many(self, held: Record, context: Context, write: Write) -> None:
         """Before the dot is minted: one that is not stored would cost its copy a new life."""
         if write.value is None or len(held.siblings) < SIBLINGS_MAX:
             return
-        count = held.writes_beside(write.context)
+        count = held.writes_beside(context)
         if count > SIBLINGS_MAX:
+            self.crowded.refused += 1
             raise TooManySiblings(
                 f"this put would leave {count} siblings, at most {SIBLINGS_MAX} are allowed:"
                 " get the key, merge its values, and put the result with the context",
@@ -229,11 +257,10 @@ class Replica:
                 limit=SIBLINGS_MAX,
             )
 
-    def _known(self, partition: int, key: bytes) -> Record:
+    def _known(self, partition: int, key: bytes, copy: bytes | None) -> Record:
         """Copy and hint merged; a damaged copy counts as lost, so its actor is not used on."""
-        copy = self._copy_or_nothing(partition, key)
         record = EMPTY if copy is None else decode_record(copy)
-        hint = self._hint_or_nothing(partition, key)
+        hint = self.hints.get_or_nothing(partition, key)
         return record if hint is None else record.merge(decode_record(hint.record))
 
     def _copy_or_nothing(self, partition: int, key: bytes) -> bytes | None:
@@ -242,17 +269,17 @@ class Replica:
         except Damaged:
             return None
 
-    def _hint_or_nothing(self, partition: int, key: bytes) -> Hint | None:
-        try:
-            return self.get_hint(partition, key)
-        except Damaged:
-            return None
-
     # --- failures ------------------------------------------------------------------------------
+
+    @property
+    def boot(self) -> int:
+        """64 random bits of this process. Others after a failed commit: what was shown is void."""
+        return self._minter.boot
 
     def commit_failed(self) -> None:
         """Records with our latest dots may have left, and are not stored here: start anew."""
         self._minter.draw_boot()
+        self.hints.recount()
 
     def statistics(self) -> dict[str, int]:
         """Sizes, for the metrics page."""
@@ -260,6 +287,20 @@ class Replica:
 
     def _check(self) -> None:
         self._minter._check()
+        self.hints._check()
+        self.crowded._check()
+
+
+def _nobody_is_told(partition: int, key: bytes, before: bytes | None, after: bytes | None) -> None:
+    """Where no tree is kept."""
+
+
+def _nobody_is_shown(partition: int, key: bytes, record: Record | None) -> None:
+    """Where nothing is ever forgotten."""
+
+
+def _ignore(error: object) -> None:
+    """What could not be forgotten is still there."""
 
 
 def _seen(context: Context, sibling: Sibling | None) -> Context:

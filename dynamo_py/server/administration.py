@@ -6,6 +6,7 @@ just when some do not.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import trio
@@ -17,13 +18,17 @@ from dynamo_py.coordinator.peers import Peers
 from dynamo_py.coordinator.slow import SlowRequests
 from dynamo_py.errors import DynamoError, InvalidRequest
 from dynamo_py.net.links import Links
+from dynamo_py.server.bucket_requests import BucketRequests
 from dynamo_py.server.replica_requests import ANY_WALK
+from dynamo_py.wire.bucket_messages import GetBuckets, SetBucket
 from dynamo_py.wire.messages import (
     Explain,
     Explanation,
+    GetHints,
     GetNodeFacts,
     GetRing,
     GetStatus,
+    HintFigures,
     Holding,
     Message,
     NodeFacts,
@@ -34,6 +39,7 @@ from dynamo_py.wire.messages import (
     RingNode,
     Status,
 )
+from dynamo_py.wire.sync_messages import GetSync, Sync
 from ring import position_of
 
 FACTS_S = 1.0
@@ -50,23 +56,38 @@ class Administration:
         peers: Peers,
         *,
         facts: Callable[[], NodeFacts],
+        hints: Callable[[], HintFigures],
+        sync: Callable[[bool], Sync],
         slow: SlowRequests,
+        wall_ms: Callable[[], int],
     ) -> None:
         self._membership = membership
         self._links = links
         self._peers = peers
         self._facts = facts
+        self._hints = hints
+        self._sync = sync
         self._slow = slow
+        self._wall_ms = wall_ms
+        self._buckets = BucketRequests(membership.state)
 
     async def answer(self, message: Message, deadline: float) -> Message:
-        """The answer to `GetRing`, `GetStatus` or `Explain`."""
+        """The answer to what is neither `Get`, `Put` nor `Scan`."""
         match message:
             case GetRing():
                 return self.ring()
             case GetStatus():
                 return await self.status()
+            case GetHints():
+                return await self.hints()
+            case GetSync():
+                return await self.sync(message)
             case Explain():
                 return await self.explain(message.key)
+            case GetBuckets():
+                return self._buckets.all()
+            case SetBucket():
+                return await self._buckets.set(message)
             case _:
                 raise InvalidRequest(f"{type(message).__name__} is no question")
 
@@ -79,9 +100,10 @@ class Administration:
             view.cluster,
             view.cluster_id,
             view.ring.replicas,
-            view.table.digest,
+            view.client_digest,
             [RingNode(n.node, n.name, n.client_address, n.zone, n.state) for n in nodes],
             [index.get(owner, UNKNOWN) for owner in view.table.owners],
+            view.buckets.entries,
         )
 
     async def status(self) -> Status:
@@ -102,6 +124,56 @@ class Administration:
             view.ring.partitions,
             view.ring.replicas,
         )
+
+    async def hints(self) -> HintFigures:
+        """What every member keeps for others; those that do not answer are named."""
+        view = self._membership.view
+        found: dict[bytes, HintFigures] = {view.me: self._hints()}
+        async with trio.open_nursery() as nursery:
+            for seen in view.others_up:
+                nursery.start_soon(self._ask_hints, view, seen.node, found)
+        members = sorted(view.nodes.values(), key=lambda seen: seen.name)
+        reports = [found[seen.node] for seen in members if seen.node in found]
+        return HintFigures(
+            [kept for report in reports for kept in report.kept],
+            sum(report.damaged for report in reports),
+            [name for report in reports for name in report.counting],
+            [seen.name for seen in members if seen.node not in found],
+        )
+
+    async def _ask_hints(
+        self, view: ClusterView, node: bytes, found: dict[bytes, HintFigures]
+    ) -> None:
+        try:
+            reply = await self._links.ask(view.address_of(node), GetHints(), wait_s=FACTS_S)
+        except DynamoError:
+            return
+        if isinstance(reply, HintFigures):
+            found[node] = reply
+
+    async def sync(self, asked: GetSync) -> Sync:
+        """How all copies stand to each other, as those who compare them know."""
+        view = self._membership.view
+        found: dict[bytes, Sync] = {view.me: self._sync(asked.hurry)}
+        async with trio.open_nursery() as nursery:
+            for seen in view.others_up:
+                nursery.start_soon(self._ask_sync, view, seen.node, asked, found)
+        members = sorted(view.nodes.values(), key=lambda seen: seen.name)
+        reports = [found[seen.node] for seen in members if seen.node in found]
+        return Sync(
+            sorted(pair for report in reports for pair in report.pairs),
+            [seen.name for seen in members if seen.node not in found],
+        )
+
+    async def _ask_sync(
+        self, view: ClusterView, node: bytes, asked: GetSync, found: dict[bytes, Sync]
+    ) -> None:
+        try:
+            reply = await self._links.ask(view.address_of(node), asked, wait_s=FACTS_S)
+        except DynamoError:
+            return
+        if isinstance(reply, Sync):
+            found[node] = reply
 
     async def explain(self, key: bytes) -> Explanation:
         """Where a key lives, and what each node holds of it."""
@@ -135,7 +207,7 @@ class Administration:
         answered = trio.Event()
 
         def on_reply(reply: Message | DynamoError) -> None:
-            holdings[node] = _describe(view, partition, node, reply)
+            holdings[node] = _describe(view, partition, node, reply, self._wall_ms())
             answered.set()
 
         message = ReplicaGet(partition, key, ANY_WALK)
@@ -197,11 +269,23 @@ def _waiting_for(view: ClusterView, facts: dict[bytes, NodeFacts | None]) -> lis
                 waits.append(f"{seen.name} keeps {found.hints} hints for others")
         if seen.weight and not view.ring.tokens_of(seen.node):
             waits.append(f"{seen.name} owns no token yet")
-    return waits
+    return waits + _forgetting_waits(facts)
+
+
+def _forgetting_waits(facts: dict[bytes, NodeFacts | None]) -> list[str]:
+    """How many keys have something to be forgotten, by whom that waits for."""
+    keys: Counter[str] = Counter()
+    for found in facts.values():
+        for count, waits_for in found.forgetting if found else ():
+            keys[waits_for] += count
+    return [
+        f"forgetting {count} {'key' if count == 1 else 'keys'} waits for {waits_for}"
+        for waits_for, count in sorted(keys.items())
+    ]
 
 
 def _describe(
-    view: ClusterView, partition: int, node: bytes, reply: Message | DynamoError
+    view: ClusterView, partition: int, node: bytes, reply: Message | DynamoError, now_ms: int
 ) -> Holding:
     preference_list = view.preference_list(partition)
     role = "primary" if node in preference_list.primaries else "other"
@@ -221,6 +305,6 @@ def _describe(
         reply.complete,
         [f"{s.dot.boot:016x}.{s.dot.life}:{s.dot.counter}" for s in record.siblings],
         len(record.siblings),
-        bool(record.siblings) and all(s.value is None for s in record.siblings),
+        bool(record.siblings) and not any(s.is_value_at(now_ms) for s in record.siblings),
         [view.name_of(target) for target in reply.hinted_for],
     )

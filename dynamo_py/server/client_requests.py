@@ -13,21 +13,16 @@ from typing import NamedTuple
 import trio
 
 from dynamo_py.coordinator.coordinator import Coordinator
+from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.errors import DynamoError, InvalidRequest, Overloaded
 from dynamo_py.net.link import Link
 from dynamo_py.server.workers import Workers
+from dynamo_py.wire.bucket_messages import GetBuckets, SetBucket
 from dynamo_py.wire.codec import decode_body
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import STALE_RING, Frame
-from dynamo_py.wire.messages import (
-    Explain,
-    Get,
-    GetRing,
-    GetStatus,
-    Message,
-    Put,
-    Scan,
-)
+from dynamo_py.wire.messages import Explain, Get, GetHints, GetRing, GetStatus, Message, Put, Scan
+from dynamo_py.wire.sync_messages import GetSync
 
 WAIT_UNSAID_S = 5.0
 """How long a request may take whose client did not say how long it waits."""
@@ -41,8 +36,11 @@ class _Job(NamedTuple):
     link: Link
     frame: Frame
     message: Message
+    began_s: float
     deadline: float
     is_forwarded: bool
+    ticket: int
+    """It is under way from its frame on: a task may begin later."""
 
 
 class ClientRequests:
@@ -56,13 +54,20 @@ class ClientRequests:
         ring_digest: Callable[[], int],
         administration: Answer,
         requests_max: int,
+        on_latency: Callable[[float], object] = lambda latency_s: None,
+        under_way: UnderWay | None = None,
     ) -> None:
-        """``administration`` answers what is not about one key's value."""
+        """``administration`` answers what is not about one key's value.
+
+        ``on_latency`` is told how many seconds each get and put took: every one pays for it.
+        """
         self._coordinator = coordinator
         self._monotonic = monotonic
         self._ring_digest = ring_digest
         self._administration = administration
         self._requests_max = requests_max
+        self._on_latency = on_latency
+        self._all_work = under_way or UnderWay()
         self._under_way = 0
         self._draining: str | None = None
         self._idle = trio.Event()
@@ -105,11 +110,13 @@ class ClientRequests:
         if refusal is not None:
             raise refusal
         self._under_way += 1
+        began_s = self._monotonic()
+        ticket = self._all_work.begin(None)
         try:
-            deadline = self._monotonic() + timeout_s
-            return await self._carry_out(message, deadline, 0, is_forwarded=False)
+            return await self._carry_out(message, began_s + timeout_s, 0, is_forwarded=False)
         finally:
-            self._finished()
+            self._note_latency(message, began_s)
+            self._finished(ticket)
 
     def _refusal(self) -> DynamoError | None:
         if self._draining is not None or not self._workers.is_running:
@@ -121,8 +128,9 @@ class ClientRequests:
     def _start(self, link: Link, frame: Frame, message: Message, *, is_forwarded: bool) -> None:
         self._under_way += 1
         wait_s = frame.wait_ms / 1000 if frame.wait_ms else WAIT_UNSAID_S
-        deadline = self._monotonic() + wait_s
-        self._workers.start(_Job(link, frame, message, deadline, is_forwarded))
+        now_s = self._monotonic()
+        ticket = self._all_work.begin(None)
+        self._workers.start(_Job(link, frame, message, now_s, now_s + wait_s, is_forwarded, ticket))
 
     async def _serve(self, job: _Job) -> None:
         try:
@@ -135,10 +143,16 @@ class ClientRequests:
             except DynamoError as error:
                 reply = to_message(error)
             job.link.reply(job.frame, reply, flags=self._flags(job.message))
+            self._note_latency(job.message, job.began_s)
         finally:
-            self._finished()
+            self._finished(job.ticket)
 
-    def _finished(self) -> None:
+    def _note_latency(self, message: Message, began_s: float) -> None:
+        if isinstance(message, Get | Put):  # Nobody waits for the others as for these.
+            self._on_latency(self._monotonic() - began_s)
+
+    def _finished(self, ticket: int) -> None:
+        self._all_work.end(ticket)
         self._under_way -= 1
         if not self._under_way:
             self._idle.set()
@@ -155,7 +169,9 @@ class ClientRequests:
                 )
             case Scan():
                 return await self._coordinator.scan(message, deadline=deadline)
-            case GetRing() | GetStatus() | Explain():
+            case GetRing() | GetStatus() | GetHints() | GetSync() | Explain():
+                return await self._administration(message, deadline)
+            case GetBuckets() | SetBucket():
                 return await self._administration(message, deadline)
             case _:
                 raise InvalidRequest(f"{type(message).__name__} is no request of a client's")
@@ -165,6 +181,10 @@ class ClientRequests:
         if isinstance(message, Get | Put | Scan) and message.ring != self._ring_digest():
             return STALE_RING
         return 0
+
+    def figures(self) -> dict[str, float]:
+        """Figures by metric name."""
+        return {"requests_under_way": self._under_way, "requests_shed_total": self.shed}
 
     def statistics(self) -> dict[str, int]:
         """Requests under way, and refused at the door so far."""

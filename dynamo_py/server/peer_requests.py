@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from dynamo_py.cluster.membership import Membership
 from dynamo_py.errors import DynamoError
+from dynamo_py.net.callers import Callers
 from dynamo_py.net.link import Link
 from dynamo_py.server.replica_requests import ReplicaRequests
 from dynamo_py.wire.codec import decode_body
 from dynamo_py.wire.failures import to_message
+from dynamo_py.wire.forgetting_messages import Flush
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
     AskEmpty,
@@ -21,9 +23,11 @@ from dynamo_py.wire.messages import (
     Done,
     Emptiness,
     Get,
+    GetHints,
     GetNodeFacts,
     GetTable,
     Gossip,
+    HintFigures,
     Join,
     Message,
     NodeFacts,
@@ -33,6 +37,7 @@ from dynamo_py.wire.messages import (
     ReplicaPut,
     Table,
 )
+from dynamo_py.wire.sync_messages import GetSync, Sync
 
 
 class PeerRequests:
@@ -45,16 +50,25 @@ class PeerRequests:
         *,
         is_empty: Callable[[], bool],
         facts: Callable[[], NodeFacts],
+        hints: Callable[[], HintFigures],
+        sync: Callable[[bool], Sync],
         admit: Callable[[Link, Frame, Join], None],
         forwarded: Callable[[Link, Frame, Message], None],
+        callers: Callers | None = None,
     ) -> None:
-        """``admit`` and ``forwarded`` take a request over, and answer it later."""
+        """``admit`` and ``forwarded`` take a request over, and answer it later.
+
+        ``callers`` knows the links that other nodes have made.
+        """
         self._replicas = replicas
         self._membership = membership
         self._is_empty = is_empty
         self._facts = facts
+        self._hints = hints
+        self._sync = sync
         self._admit = admit
         self._forwarded = forwarded
+        self._callers = callers or Callers()
 
     def handle(self, link: Link, frame: Frame) -> None:
         """A request's frame from a peer. A broken one ends the link: `ProtocolError`."""
@@ -69,12 +83,20 @@ class PeerRequests:
                 link.reply(frame, Done())
             case GetTable():
                 link.reply(frame, self._membership.state.message())
+            case Flush():
+                # What came before on this link was handled; on an older one nothing will be.
+                self._callers.close_older(link)
+                link.reply(frame, Done())
             case AskEmpty():
                 link.reply(frame, Emptiness(self._is_empty()))
             case AskProgress():
                 link.reply(frame, Progress(self._membership.progress_of(message.node)))
             case GetNodeFacts():
                 link.reply(frame, self._facts())
+            case GetHints():
+                link.reply(frame, self._hints())
+            case GetSync():
+                link.reply(frame, self._sync(message.hurry))
             case Join():
                 self._admit(link, frame, message)
             case Put() | Get():

@@ -14,13 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dynamo_py.cluster.view import ClusterView
-from dynamo_py.errors import DynamoError, InvalidRequest, StorageError
+from dynamo_py.errors import DynamoError, InvalidRequest, StorageError, WrongState
 from dynamo_py.net.link import OnReply
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.paging import read_page
 from dynamo_py.replica.replica import Replica
+from dynamo_py.server.exchange_requests import ExchangeRequests
+from dynamo_py.server.forgetting_requests import ForgettingRequests
+from dynamo_py.wire.forgetting_messages import AskPromised, AskProof, Barrier, Confirm, Forget
 from dynamo_py.wire.messages import (
+    Done,
     GetPage,
+    HandOff,
     Message,
     OtherWalk,
     Page,
@@ -29,6 +34,7 @@ from dynamo_py.wire.messages import (
     ReplicaPut,
     ReplicaRecord,
 )
+from dynamo_py.wire.sync_messages import GetLeaves, GetRecords, GetRoots, GetTree
 
 ANY_WALK = 0
 """The walk of a request that asks for this node's own copy, whoever the primaries are."""
@@ -44,11 +50,19 @@ class ReplicaRequests:
         view: Callable[[], ClusterView],
         *,
         is_durable: bool,
+        exchanges: ExchangeRequests | None = None,
+        forgetting: ForgettingRequests | None = None,
     ) -> None:
+        """``exchanges`` answers those who compare copies, ``forgetting`` those who would forget.
+
+        Without them they are refused.
+        """
         self._replica = replica
         self._completeness = completeness
         self._view = view
         self._is_durable = is_durable
+        self._exchanges = exchanges
+        self._forgetting = forgetting
 
     def answer(self, message: Message, reply: OnReply) -> None:
         """Do what ``message`` asks; ``reply`` gets the answer or the error."""
@@ -58,8 +72,16 @@ class ReplicaRequests:
                     reply(self._get(message))
                 case ReplicaPut():
                     self._put(message, reply)
+                case HandOff():
+                    self._take_over(message, reply)
                 case GetPage():
                     reply(self._page(message))
+                case GetRoots() | GetTree() | GetLeaves() | GetRecords() if self._exchanges:
+                    self._compare(self._exchanges, message, reply)
+                case AskProof() | Barrier() | Confirm() | Forget() | AskPromised() if (
+                    self._forgetting
+                ):
+                    self._forgetting.answer(message, reply, self._other_walk)
                 case _:
                     raise InvalidRequest(f"{type(message).__name__} is no request to a replica")
         except DynamoError as error:
@@ -86,6 +108,28 @@ class ReplicaRequests:
             put.partition, put.key, put.record, hinted_for=put.hinted_for, on_commit=on_commit
         )
 
+    def _take_over(self, hand_off: HandOff, reply: OnReply) -> None:
+        """A hint comes home. Its holder forgets it at our word: so that waits for the disk."""
+        other = self._other_walk(hand_off.partition, hand_off.walk)
+        if other is not None:
+            reply(other)
+            return
+        view = self._view()
+        if not view.is_primary(hand_off.partition, view.me):
+            raise WrongState("a hint is handed to a primary of its key; this node is none")
+
+        def on_commit(error: StorageError | None) -> None:
+            reply(error or Done())
+
+        self._replica.merge(
+            hand_off.partition,
+            hand_off.key,
+            hand_off.record,
+            hinted_for=None,
+            on_commit=on_commit,
+            durable=True,
+        )
+
     def _page(self, get: GetPage) -> Message:
         other = self._other_walk(get.partition, get.walk)
         if other is not None:
@@ -100,6 +144,21 @@ class ReplicaRequests:
         )
         complete = self._completeness.is_complete(get.partition) and not page.damaged
         return Page(page.rows, page.next_start, page.damaged, complete)
+
+    def _compare(
+        self,
+        exchanges: ExchangeRequests,
+        message: GetRoots | GetTree | GetLeaves | GetRecords,
+        reply: OnReply,
+    ) -> None:
+        if isinstance(message, GetRoots):
+            reply(exchanges.roots(message, lambda p, walk: self._other_walk(p, walk) is None))
+            return
+        other = self._other_walk(message.partition, message.walk)
+        if other is not None:
+            reply(other)
+        else:
+            exchanges.answer(message, reply)
 
     def _other_walk(self, partition: int, walk: int) -> OtherWalk | None:
         placement = self._view().placement

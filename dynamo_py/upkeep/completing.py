@@ -1,11 +1,12 @@
-"""Earns this node's copies the right to vote: fetches what the partition's holders have.
+"""Earns this node's copies the right to vote: exchanges with all who hold the partition.
 
 A copy that became a primary's without its records (by a change of the table, or by their
-loss) is complete once every source has been read from beginning to end, what came is merged
-and committed, and that fact is on disk. (In a later version the exchange of hash trees
-replaces the reading of everything.)
+loss) is complete once it was exchanged with every source, what came is merged and committed,
+and that fact is on disk. A source that is not complete itself is exchanged with like any
+other: the copy must have what each of them has. What a source has lost itself, and says so,
+cannot be had from it and is not waited for.
 
-Whom to read follows from the preference lists before and after (a flip of one token may
+With whom follows from the preference lists before and after (a flip of one token may
 promote a third node), so that is decided here; the fact itself is kept by
 `dynamo_py.replica.completeness`.
 """
@@ -17,17 +18,15 @@ from collections.abc import Callable
 import trio
 
 from dynamo_py.cluster.view import ClusterView, Placement
-from dynamo_py.coordinator.peers import Peers
-from dynamo_py.errors import DynamoError, NodeUnavailable, StorageError
+from dynamo_py.errors import DynamoError
+from dynamo_py.lifetimes import in_parallel
 from dynamo_py.log import get_logger
-from dynamo_py.net.awaited import AwaitedReply
-from dynamo_py.net.link import OnReply
 from dynamo_py.replica.completeness import Completeness
-from dynamo_py.replica.replica import Replica
-from dynamo_py.wire.messages import Done, GetPage, Message, OtherWalk, Page
+from dynamo_py.upkeep.commits import Commits
+from dynamo_py.upkeep.exchange import Exchanges
 
-PAGE_ROWS = 200
-PAGE_S = 10.0
+FILLS_MAX = 3
+"""Partitions that are completed at once."""
 RETRY_S = 0.2
 
 log = get_logger(__name__)
@@ -38,14 +37,12 @@ class Completing:
 
     def __init__(
         self,
-        replica: Replica,
         completeness: Completeness,
-        peers: Peers,
+        exchanges: Exchanges,
         view: Callable[[], ClusterView],
     ) -> None:
-        self._replica = replica
         self._completeness = completeness
-        self._peers = peers
+        self._exchanges = exchanges
         self._view = view
         self._work = trio.Event()
 
@@ -60,9 +57,10 @@ class Completing:
                 self._begin(partition, (*was, *now))
             elif view.me not in now:
                 self._completeness.drop(partition)
+                self._exchanges.forget(partition)
 
     def on_damage(self, partition: int) -> None:
-        """A record is lost: the copy may not vote until the other primaries were read again."""
+        """A record is lost: the copy may not vote until it has what the others have."""
         completeness = self._completeness
         if completeness.is_held(partition) and not completeness.sources(partition):
             log.error("damaged record", partition=partition)
@@ -85,77 +83,73 @@ class Completing:
     def _begin(self, partition: int, holders: tuple[bytes, ...]) -> None:
         others = [node for node in holders if node != self._view().me]
         self._completeness.begin(partition, others)
+        self._exchanges.distrust(partition)
         self._work.set()
 
     def notify(self) -> None:
         """A copy may have become incomplete, or a source reachable."""
         self._work.set()
 
+    def is_filling(self, partition: int) -> bool:
+        """Whether this node is just completing its copy of ``partition`` from somebody."""
+        view = self._view()
+        return any(view.is_up(source) for source in self._completeness.sources(partition))
+
     async def run(self) -> None:
         """Complete what can be completed; then wait for more to do."""
         while True:
             self._work = trio.Event()
-            for partition in self._completeness.incomplete():
-                for source in self._completeness.sources(partition):
-                    await self._fetch(partition, source)
+            for source in self._reachable_sources():
+                try:
+                    await self._complete_from(source)
+                except DynamoError as error:
+                    name = self._view().name_of(source)
+                    log.debug("not completed", source=name, reason=error.message)
             if self._reachable_sources():
                 await trio.sleep(RETRY_S)
             else:
                 await self._work.wait()
 
-    def _reachable_sources(self) -> bool:
+    def _reachable_sources(self) -> list[bytes]:
         view = self._view()
-        return any(
-            view.is_up(source)
+        sources = {
+            source
             for partition in self._completeness.incomplete()
             for source in self._completeness.sources(partition)
-        )
+        }
+        return sorted(source for source in sources if view.is_up(source))
 
-    async def _fetch(self, partition: int, source: bytes) -> None:
-        """Read all that ``source`` holds of ``partition``, and note that it is done."""
-        view = self._view()
-        if source != view.me and not view.is_up(source):
-            return
-        try:
-            start: bytes | None = b""
-            while start is not None:
-                start = await self._fetch_page(partition, source, start)
-            await self._reply(
-                lambda on_reply: self._completeness.done(
-                    partition, source, lambda error: on_reply(error or Done())
-                )
-            )
-        except NodeUnavailable as error:
-            log.debug("source not read", partition=partition, reason=error.message)
+    async def _complete_from(self, source: bytes) -> None:
+        """Exchange with ``source`` whatever it is a source of, and note what is done."""
+        wanted = {
+            partition: sources
+            for partition in self._completeness.incomplete()
+            if source in (sources := self._completeness.sources(partition))
+        }
+        glance = await self._exchanges.glance(source, list(wanted))
+        await self._done(source, {p: wanted[p] for p in glance.equal})
+        left = [p for p in wanted if p not in glance.equal]
 
-    async def _fetch_page(self, partition: int, source: bytes, start: bytes) -> bytes | None:
-        view = self._view()
-        walk = view.placement.walk(partition)
-        message = GetPage(partition, walk, b"", start, PAGE_ROWS, False)
-        reply = await self._reply(
-            lambda on_reply: self._peers.ask(
-                view, source, message, wait_s=PAGE_S, on_reply=on_reply
-            )
-        )
-        if isinstance(reply, OtherWalk):
-            raise NodeUnavailable("the ring is changing")
-        if not isinstance(reply, Page):
-            raise NodeUnavailable(f"a page was asked for, a {type(reply).__name__} came")
-        for key, record in reply.rows:
-            self._replica.merge(
-                partition, key, record, hinted_for=None, on_commit=_noted_by_committer
-            )
-        return reply.next_start
+        async def work() -> None:
+            while left:
+                partition = left.pop(0)
+                try:
+                    await self._exchanges.exchange(partition, source)
+                    await self._done(source, {partition: wanted[partition]})
+                except DynamoError as error:
+                    log.debug("not exchanged", partition=partition, reason=error.message)
 
-    async def _reply(self, ask: Callable[[OnReply], None]) -> Message:
-        """The reply to ``ask``, which answers by a callback; `NodeUnavailable` for an error."""
-        reply = AwaitedReply()
-        ask(reply)
-        try:
-            return await reply.wait()
-        except DynamoError as error:
-            raise NodeUnavailable(error.message) from error
+        await in_parallel(work, min(FILLS_MAX, len(left)))
 
+    async def _done(self, source: bytes, exchanged: dict[int, tuple[bytes, ...]]) -> None:
+        """Note that these partitions were exchanged with ``source``; raises where that fails.
 
-def _noted_by_committer(error: StorageError | None) -> None:
-    """The commit of `Completeness.done` comes after this one, and fails with it."""
+        Not where a copy has begun anew meanwhile: what is given is the sources it had before.
+        What came in the exchange was submitted before, and a failed commit takes both.
+        """
+        commits = Commits()
+        for partition, sources in exchanged.items():
+            if self._completeness.sources(partition) is sources:
+                commits.expected += 1
+                self._completeness.done(partition, source, commits.note)
+        await commits.wait()

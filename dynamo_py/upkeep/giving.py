@@ -30,7 +30,7 @@ class Giving:
         self._membership = membership
         self._offload = offload
         self._is_empty = is_empty
-        self._settled: tuple[int, int] | None = None
+        self._settled: tuple[int, int, int] | None = None
 
     async def run(self) -> None:
         """Give what is to be given, at each change of the cluster."""

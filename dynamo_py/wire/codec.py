@@ -15,7 +15,10 @@ from typing import Any
 import msgspec
 
 from dynamo_py.errors import ProtocolError
+from dynamo_py.wire import bucket_messages as b
+from dynamo_py.wire import forgetting_messages as f
 from dynamo_py.wire import messages as m
+from dynamo_py.wire import sync_messages as s
 from dynamo_py.wire.messages import Message
 
 PROTOCOL_VERSION = 1
@@ -39,6 +42,13 @@ TABLE: dict[int, type[Message]] = {
     21: m.Explanation,
     22: m.GetNodeFacts,
     23: m.NodeFacts,
+    24: m.GetHints,
+    25: m.HintFigures,
+    26: s.GetSync,
+    27: s.Sync,
+    28: b.GetBuckets,
+    29: b.SetBucket,
+    30: b.Buckets,
     40: m.ReplicaPut,
     41: m.ReplicaAck,
     42: m.ReplicaGet,
@@ -52,9 +62,28 @@ TABLE: dict[int, type[Message]] = {
     50: m.AskEmpty,
     51: m.Emptiness,
     52: m.Gossip,
-    61: m.Readmission,
-    62: m.AskProgress,
-    63: m.Progress,
+    53: s.GetRoots,
+    54: s.Roots,
+    55: s.GetTree,
+    56: s.TreeHashes,
+    57: s.GetLeaves,
+    58: s.Leaves,
+    59: s.GetRecords,
+    60: s.Records,
+    61: m.HandOff,
+    62: f.Flush,
+    63: f.AskProof,
+    64: f.Proof,
+    65: f.Barrier,
+    66: f.Confirm,
+    67: f.Confirmed,
+    68: f.Forget,
+    69: f.Forgotten,
+    70: f.AskPromised,
+    71: f.Promised,
+    75: m.Readmission,
+    76: m.AskProgress,
+    77: m.Progress,
 }
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in TABLE.items()}

@@ -16,6 +16,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from dynamo_py.wire.buckets import BucketEntry
+
 NodeId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Address = Annotated[str, Meta(max_length=256)]
@@ -182,6 +184,7 @@ class Ring(Message, frozen=True):
     digest: int
     nodes: list[RingNode]
     owners: list[int]
+    buckets: list[BucketEntry] = []
 
 
 class GetStatus(Message, frozen=True):
@@ -205,6 +208,8 @@ class NodeFacts(Message, frozen=True):
     hints: int
     incomplete: int
     """Partitions whose copy may not vote yet."""
+    forgetting: list[tuple[Counter, str]] = []
+    """How many keys it would have something forgotten of, and who holds that up."""
 
 
 class NodeStatus(Message, frozen=True):
@@ -270,6 +275,37 @@ class Explanation(Message, frozen=True):
     holdings: list[Holding]
     slow: list[str]
     """The stages of the last slow request for the key, as lines of text."""
+
+
+class GetHints(Message, frozen=True):
+    """Ask which hints are kept: a client is told of every node's, a peer of the asked one's."""
+
+
+class HintsKept(NamedTuple):
+    """What ``holder`` keeps for ``target``; both names."""
+
+    holder: str
+    target: str
+    hints: Counter
+    bytes: Counter
+    age_ms: Span
+    """How long the oldest has waited."""
+    per_minute: Counter
+    """How many are handed over, by a moving average."""
+    eta_s: int
+    """Seconds until the last one is, at that rate; -1: nobody knows."""
+
+
+class HintFigures(Message, frozen=True):
+    """The answer to `GetHints`."""
+
+    kept: list[HintsKept]
+    damaged: Counter
+    """Hints that cannot be read."""
+    counting: list[str]
+    """The nodes that have not counted all of theirs yet, after a start."""
+    silent: list[str]
+    """The members that did not answer: what they keep is not known."""
 
 
 # --- between nodes ----------------------------------------------------------------------------
@@ -371,6 +407,7 @@ class Table(Message, frozen=True):
     replicas: int
     entries: list[TableEntry]
     members: list[MemberEntry]
+    buckets: list[BucketEntry] = []
 
 
 class Join(Message, frozen=True):
@@ -417,3 +454,12 @@ class Gossip(Message, frozen=True):
     """A message of the gossip package, opaque here. Sent without expecting a reply."""
 
     payload: bytes
+
+
+class HandOff(Message, frozen=True):
+    """A hint for its target: `Done` says that its record is committed there, and on disk."""
+
+    partition: Counter
+    key: bytes
+    walk: int
+    record: bytes

@@ -346,3 +346,38 @@ def test_contexts_merge_to_what_either_has_seen():
 def test_a_broken_record_does_not_pass_its_check(broken, says):
     with pytest.raises(AssertionError, match=says):
         broken._check()
+
+
+# --- where the last write wins -----------------------------------------------------------------
+
+
+def test_the_youngest_write_wins_whatever_its_dot():
+    old, young = write(2, timestamp=5), write(1, timestamp=6)
+    assert record_of(old, young).winner(NOW_MS) == young
+    assert EMPTY.winner(NOW_MS) is None
+
+
+def test_of_two_writes_at_one_moment_the_greater_dot_wins_everywhere():
+    one, two = write(1, timestamp=5), write(2, timestamp=5)
+    assert record_of(one, two).winner(NOW_MS) == record_of(two, one).winner(NOW_MS) == two
+
+
+def test_a_delete_hides_what_is_older_and_nothing_that_is_younger():
+    old, gone = write(1, timestamp=5), write(2, timestamp=6, value=None)
+    assert record_of(old, gone).winner(NOW_MS) is None
+    young = write(3, timestamp=7)
+    assert record_of(old, gone, young).winner(NOW_MS) == young
+
+
+def test_a_value_that_has_expired_is_a_delete():
+    old = write(1, timestamp=5)
+    short = write(2, timestamp=6, expires_ms=NOW_MS)
+    assert record_of(old, short).winner(NOW_MS - 1) == short
+    assert record_of(old, short).winner(NOW_MS) is None
+
+
+def test_a_write_is_as_old_as_its_first_attempt():
+    first, again = write(1, 1, b"w", timestamp=5), write(2, 1, b"w", timestamp=7, retried=True)
+    other = write(3, timestamp=6)
+    assert record_of(first, again, other).winner(NOW_MS) == other
+    assert record_of(first, again).winner(NOW_MS) == first

@@ -24,6 +24,7 @@ from dynamo_py.net.link import Link, Untimed
 from dynamo_py.net.listener import Listener
 from dynamo_py.net.world import TcpTransport
 from dynamo_py.wire import messages as wire
+from dynamo_py.wire.buckets import BucketProperties
 from dynamo_py.wire.codec import decode_body
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import STALE_RING, Frame
@@ -164,10 +165,14 @@ class MemoryRequests:
         self.partitions = PARTITIONS
         self.ring_digest = 1
         self.records: dict[bytes, Record] = {}
+        self.properties: dict[str, BucketProperties] = {}
         self.asked: list[wire.Message] = []
         self.before: Callable[[wire.Message], None] = lambda message: None
         """Called with each message before it is carried out: another client's chance."""
         self._writes = 0
+
+    def properties_of(self, bucket: str) -> BucketProperties:
+        return self.properties.get(bucket, BucketProperties())
 
     def write_id(self) -> bytes:
         self._writes += 1

@@ -17,6 +17,7 @@ from dynamo_py.errors import (
     SiblingsFound,
 )
 from dynamo_py.wire import messages as wire
+from dynamo_py.wire.buckets import BucketProperties
 
 KEY = b"carts\0alice"
 
@@ -286,6 +287,71 @@ async def test_an_exception_of_the_change_leaves_all_as_it_was(lists, memory):
     with pytest.raises(ZeroDivisionError):
         await lists.update("alice", lambda value: 1 // 0)
     assert puts(memory) == []
+
+
+# --- what a bucket's properties say ------------------------------------------------------------
+
+
+async def test_a_bucket_without_a_codec_has_that_of_its_properties(store, memory, carts):
+    memory.properties["carts"] = BucketProperties(codec="json")
+    await carts.put("alice", {"a": 1})
+    assert (await carts.get("alice")).one() == {"a": 1}
+    assert (await store.bucket("carts", codec="raw").get("alice")).one() == b'{"a":1}'
+    memory.properties["carts"] = BucketProperties(codec="cbor")
+    with pytest.raises(InvalidRequest, match="no CBOR"):
+        await carts.get("alice")
+    assert (await store.bucket("carts", codec="json").get("alice")).one() == {"a": 1}
+
+
+async def test_a_codec_that_this_client_does_not_know_is_not_guessed(memory, carts):
+    memory.properties["carts"] = BucketProperties(codec="newer")
+    with pytest.raises(InvalidRequest, match="'newer'"):
+        await carts.put("alice", b"v")
+
+
+async def test_an_update_resolves_as_its_bucket_says_unless_it_says_it_itself(lists, memory):
+    memory.properties["lists"] = BucketProperties(resolver="union")
+    await lists.put("alice", [1])
+    await lists.put("alice", [2])
+    await lists.update("alice", adding(3))
+    assert (await lists.get("alice")).one() == [1, 2, 3]
+    await lists.put("alice", [4])
+    await lists.update("alice", adding(5), resolve.last_write_wins)
+    assert (await lists.get("alice")).one() == [4, 5]
+
+
+async def test_siblings_of_a_bucket_with_a_resolver_are_still_shown(lists, memory):
+    memory.properties["lists"] = BucketProperties(resolver="union")
+    await lists.put("alice", [1])
+    await lists.put("alice", [2])
+    assert (await lists.get("alice")).values == ([1], [2])
+
+
+async def test_where_the_last_write_wins_a_get_has_one_value(lists, memory):
+    await lists.put("alice", [1])
+    await lists.put("alice", [2])
+    memory.properties["lists"] = BucketProperties(resolver="last_write_wins")
+    found = await lists.get("alice")
+    assert (found.one(), len(found.siblings)) == ([2], 2)
+    done = await lists.put("alice", [3], context=found)
+    assert done.siblings_count == 1
+
+
+async def test_where_the_last_write_wins_an_update_never_fails_for_siblings(lists, memory):
+    memory.properties["lists"] = BucketProperties(resolver="last_write_wins")
+    interfering(memory, [b"[%d]" % element for element in range(100, 200)])
+    for element in (1, 2, 3):
+        await lists.update("alice", adding(element))
+    assert len(puts(memory)) == 3
+    assert (await lists.get("alice")).one() == [1, 2, 3]
+
+
+async def test_where_the_last_write_wins_an_update_may_still_merge(lists, memory):
+    await lists.put("alice", [1])
+    await lists.put("alice", [2])
+    memory.properties["lists"] = BucketProperties(resolver="last_write_wins")
+    await lists.update("alice", adding(3), resolve.union)
+    assert (await lists.get("alice")).one() == [1, 2, 3]
 
 
 # --- many keys ---------------------------------------------------------------------------------

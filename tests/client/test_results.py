@@ -42,6 +42,7 @@ def test_one_value():
     assert found.values == (b"apples",)
     assert found.one() == b"apples"
     assert (found.key, found.degraded, found.replied) == ("alice", True, ("n1", "n2"))
+    assert found.primaries == 2
     (sibling,) = found.siblings
     assert (sibling.timestamp, sibling.dot) == (NOW_MS / 1000, "00000000000000ff.1:1")
 
@@ -99,10 +100,41 @@ def test_a_context_is_taken_in_every_form():
     assert context_bytes(b"seen") == b"seen"
     assert context_bytes(context) == b"seen"
     assert context_bytes(Stored(context, (), (), False, 1, 1)) == b"seen"
-    assert context_bytes(Fetched("k", (), context, False, ())) == b"seen"
+    assert context_bytes(Fetched("k", (), context, False, (), 0)) == b"seen"
 
 
 @pytest.mark.parametrize("context", ["seen", 5, ["seen"], bytearray(b"seen"), {}])
 def test_other_things_are_no_context(context):
     with pytest.raises(InvalidRequest, match="pass what a get or a put returned"):
         context_bytes(context)
+
+
+# --- where the last write wins -----------------------------------------------------------------
+
+
+def got_last(*siblings: Sibling, now_ms: int = NOW_MS) -> Fetched:
+    return fetched("alice", reply(*siblings, now_ms=now_ms), lambda data: data, is_last_alone=True)
+
+
+def test_where_the_last_write_wins_it_is_the_one_and_the_others_can_be_seen():
+    young, old = write(1, b"young", ms=NOW_MS + 5), write(2, b"old")
+    found = got_last(young, old)
+    assert (found.one(), found.values, found.exists) == (b"young", (b"young",), True)
+    assert [sibling.value for sibling in found.siblings] == [b"old", b"young"]
+    assert found.context == got(young, old).context
+
+
+@pytest.mark.parametrize("expires_ms", [None, NOW_MS])
+def test_where_the_last_write_wins_a_younger_delete_leaves_nothing(expires_ms):
+    last = write(1, None, ms=NOW_MS + 5)
+    if expires_ms is not None:
+        last = write(1, b"v", ms=NOW_MS + 5, expires_ms=expires_ms)
+    found = got_last(last, write(2, b"old"))
+    assert (found.exists, found.values, found.one(default=b"d")) == (False, (), b"d")
+    assert [sibling.value for sibling in found.siblings] == [b"old"]
+
+
+def test_where_the_last_write_wins_a_missing_key_is_missing():
+    nothing = wire.Fetched(None, NOW_MS, ["n1"], False, 1)
+    found = fetched("k", nothing, lambda data: data, is_last_alone=True)
+    assert (found.exists, found.context) == (False, got().context)

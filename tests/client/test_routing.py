@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamo_py.client.routing import AVOID_S, Router, Routing
 from dynamo_py.errors import ProtocolError
+from dynamo_py.wire.buckets import BucketEntry, BucketProperties
 from dynamo_py.wire.messages import Ring, RingNode
 from ring import PreferenceLists
 from ring import Ring as Placed
@@ -118,3 +120,14 @@ def test_where_no_node_of_the_ring_lets_clients_in_the_given_ones_are_asked():
     router = Router(("a:1",))
     router.learn(told(hidden=(0, 1, 2, 3)))
     assert router.order(0, 0.0) == ["a:1"]
+
+
+def test_properties_of_buckets_come_with_the_ring():
+    router = Router(())
+    assert router.properties_of("carts") == BucketProperties()
+    carts = BucketProperties(codec="json")
+    router.learn(msgspec.structs.replace(told(), buckets=[BucketEntry("carts", 1, carts)]))
+    assert router.properties_of("carts") == carts
+    assert router.properties_of("other") == BucketProperties()
+    router.learn(told())
+    assert router.properties_of("carts") == BucketProperties()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dynamo_py.client.values import CBOR_DEPTH_MAX, codec_named
 from dynamo_py.errors import InvalidRequest
 
-RAW, JSON, CBOR = codec_named(None), codec_named("json"), codec_named("cbor")
+RAW, JSON, CBOR = codec_named("raw"), codec_named("json"), codec_named("cbor")
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False)
 json_values = st.recursive(

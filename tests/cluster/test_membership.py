@@ -10,11 +10,12 @@ import pytest
 import trio
 
 from dynamo_py.cluster.members import MEMBER
-from dynamo_py.cluster.membership import PROGRESS, Addresses, Membership
+from dynamo_py.cluster.membership import HINT_TARGETS_MAX, PROGRESS, Addresses, Membership
 from dynamo_py.cluster.state import ClusterState, founding_table
 from dynamo_py.cluster.view import DOWN, UP
 from dynamo_py.environment import Clock, Environment
 from dynamo_py.errors import NodeUnavailable
+from dynamo_py.wire.buckets import BucketEntry, BucketProperties
 from dynamo_py.wire.messages import GetTable, Gossip, MemberEntry, Message, Table, TableEntry
 
 Q = 8
@@ -172,6 +173,24 @@ async def test_two_that_each_know_something_new_both_learn_it(town, autojump_clo
     assert one.view.table.owners[:2] == (node(1), node(1))
 
 
+async def test_properties_of_a_bucket_reach_all_and_move_nothing(town, autojump_clock):
+    entry = BucketEntry("carts", 1, BucketProperties(w=2))
+    members = [town.start(k, count=3) for k in range(3)]
+    await wait_for(lambda: all(len(m.view.up) == 3 for m in members))
+    placed: list[object] = []
+    for member in members:
+        member.on_placement = placed.append
+    town.network.loses_tables = True
+    town.network.refusals_left = 2
+    digests = {m.view.client_digest for m in members}
+    await members[1].state.decide(buckets=[entry])
+    assert not members[1].is_converged
+    await wait_for(lambda: agree(*members))
+    assert [m.view.buckets.of_key(b"carts\0k").w for m in members] == [2, 2, 2]
+    assert placed == []
+    assert len({m.view.client_digest for m in members} | digests) == 2, "clients are told"
+
+
 async def test_members_that_agree_ask_each_other_nothing(town, autojump_clock):
     one, other = town.start(0), town.start(1)
     await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2 and agree(one, other))
@@ -194,6 +213,43 @@ async def test_a_death_is_seen_within_5_s_and_moves_no_token(town, autojump_cloc
     began = trio.current_time()
     await wait_for(lambda: all(m.view.nodes[node(2)].state == UP for m in members[:2]))
     assert trio.current_time() - began < 5
+
+
+async def test_for_whom_hints_are_kept_is_known_to_all(town, autojump_clock):
+    members = one, other, third = [town.start(k, count=3) for k in range(3)]
+    await wait_for(lambda: all(len(m.view.up) == 3 for m in members))
+    one.tell_hint_targets((node(1),))
+    other.tell_hint_targets((node(1), node(2)))
+    await wait_for(lambda: all(m.view.hinted == {node(1), node(2)} for m in members))
+    other.tell_hint_targets(())
+    await wait_for(lambda: all(m.view.hinted == {node(1)} for m in members))
+    town.crash(0)
+    await wait_for(lambda: not third.view.is_up(node(0)))
+    assert third.view.hinted == {node(1)}, "what it keeps waits, however down it is"
+
+
+async def test_a_node_that_starts_again_without_hints_takes_back_what_it_said(town, autojump_clock):
+    one, other = town.start(0), town.start(1)
+    await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2)
+    other.tell_hint_targets((node(0),))
+    await wait_for(lambda: one.view.hinted == {node(0)})
+    town.crash(1)
+    await wait_for(lambda: not one.view.is_up(node(1)))
+    other = town.start(1)
+    await wait_for(lambda: one.view.is_up(node(1)))
+    assert one.view.hinted == {node(0)}, "until it has counted"
+    other.tell_hint_targets(())
+    await wait_for(lambda: not one.view.hinted)
+
+
+async def test_too_many_targets_to_name_are_told_as_anybody(town, autojump_clock):
+    one, other = town.start(0), town.start(1)
+    await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2)
+    many = tuple(number.to_bytes(16, "big") for number in range(HINT_TARGETS_MAX + 1))
+    other.tell_hint_targets(many)
+    await wait_for(lambda: one.view.hinted == {node(0)})
+    other.tell_hint_targets(many[1:])
+    await wait_for(lambda: one.view.hinted == set(many[1:]))
 
 
 async def test_a_table_of_another_cluster_is_left_out(town, autojump_clock):

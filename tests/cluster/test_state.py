@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 
@@ -9,6 +10,7 @@ from dynamo_py.cluster.members import MEMBER
 from dynamo_py.cluster.state import ClusterState, founding_table, load, save
 from dynamo_py.errors import Damaged, DiskFull, StorageError
 from dynamo_py.storage.engine import Space
+from dynamo_py.wire.buckets import BucketEntry, BucketProperties
 from dynamo_py.wire.messages import MemberEntry, TableEntry
 
 Q = 4
@@ -152,3 +154,45 @@ async def test_digests_are_equal_for_equal_states(store, state):
     assert other.digest() != state.digest()
     other.merge([], [JOINER])
     assert other.digest() == state.digest()
+
+
+# --- properties of buckets -----------------------------------------------------------------------
+
+CARTS = BucketEntry("carts", 1, BucketProperties(r=1, codec="json"))
+
+
+async def test_properties_of_buckets_are_told_and_stored_with_the_rest(store, state):
+    digest, placement = state.digest(), state.placement
+    changes = []
+    state.on_change = changes.append
+    assert state.merge([], [], [CARTS])
+    assert not state.merge([], [], [CARTS])
+    assert changes == [placement]
+    assert state.placement is placement, "nothing is placed otherwise"
+    assert state.digest() != digest
+    found = load(store.restarted())
+    assert found is not None
+    assert found.buckets == state.message().buckets == [CARTS]
+    assert ClusterState(store, found).digest() == state.digest()
+
+
+async def test_two_decisions_at_once_about_buckets_and_members_are_both_on_disk(store, state):
+    store.is_held = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: state.decide(buckets=[CARTS]))
+        await store.submitted.wait()
+        assert state.buckets.get("carts") is None, "not before it is on disk"
+        store.submitted = trio.Event()
+        nursery.start_soon(lambda: state.decide(members=[JOINER]))
+        await store.submitted.wait()
+        store.commit()
+    found = load(store.restarted())
+    assert found is not None
+    assert (found.buckets, JOINER in found.members) == ([CARTS], True)
+    assert state.buckets.get("carts") == CARTS
+
+
+async def test_a_row_from_before_there_were_properties_is_read(store, state):
+    fields = msgspec.structs.astuple(state.message())[:-1]
+    store.visible[ROW] = b"\x01" + msgspec.msgpack.encode(fields)
+    assert load(store) == state.message()

@@ -10,6 +10,7 @@ from dynamo_py.errors import (
     DeadlineExceeded,
     InvalidRequest,
     NodeUnavailable,
+    Overloaded,
     ProtocolError,
     QuorumNotMet,
     WrongState,
@@ -154,3 +155,14 @@ async def test_a_context_that_is_none_is_refused(world, key, autojump_clock):
     with pytest.raises(InvalidRequest):
         await world.coordinator.put(put, deadline=trio.current_time() + 5)
     assert world.peers.asked == []
+
+
+@pytest.mark.parametrize(("first", "outcome"), [(LOST, "unknown"), (REFUSED, "not_applied")])
+async def test_a_write_refused_here_may_have_happened_where_it_was_forwarded_to(
+    outsider, first, outcome, autojump_clock
+):
+    outsider.links.answers.update({0: first, 1: REFUSED, 2: REFUSED})
+    outsider.replica.hints._bytes_max = 0
+    with pytest.raises(Overloaded) as caught:
+        await outsider.put()
+    assert caught.value.outcome == outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -289,3 +290,31 @@ async def test_an_answer_that_is_none_is_a_protocol_error(world, autojump_clock)
     world[4].other_walks = [OtherWalk([])]
     with pytest.raises(ProtocolError):
         await world.get(only="n4")
+
+
+# --- hints that wait elsewhere ------------------------------------------------------------------
+
+
+async def test_a_read_is_degraded_while_hints_wait_elsewhere_for_one_that_voted(
+    world, autojump_clock
+):
+    world.view = dataclasses.replace(world.view, hinted=frozenset({b"\2" * 16}))
+    assert (await world.get(r=2)).degraded
+    assert not (await world.get(r=1)).degraded, "node 0 alone has voted"
+    world[1].error = REFUSED
+    assert not (await world.get(r=2)).degraded, "nodes 0 and 2 have"
+
+
+async def test_hints_for_a_node_that_may_not_vote_or_is_no_primary_do_not_matter(
+    world, autojump_clock
+):
+    world.view = dataclasses.replace(world.view, hinted=frozenset({b"\2" * 16, b"\5" * 16}))
+    world[1].complete = False
+    found = await world.get(r=2)
+    assert not found.degraded
+
+
+async def test_with_pr_above_r_so_many_primaries_are_asked_at_once(world, autojump_clock):
+    found = await world.get(r=1, pr=3)
+    assert found.primaries == 3
+    assert {asked.at_s for asked in world.peers.of(ReplicaGet)} == {0}

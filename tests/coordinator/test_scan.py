@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamo_py.causality import Dot, Record, Sibling, encode_record, vector_of
+from dynamo_py.cluster.buckets import NO_BUCKETS
 from dynamo_py.coordinator.scan import Scanner
 from dynamo_py.errors import InvalidRequest, NodeUnavailable, QuorumNotMet
 from dynamo_py.wire.messages import ALL, GetPage, OtherWalk, Page, Quorum, Scan
@@ -112,6 +113,7 @@ class TwoReplicas:
         self.preference_list = lambda partition: SimpleNamespace(primaries=(0, 1))
         self.placement = SimpleNamespace(walk=lambda partition: 1)
         self.ring = SimpleNamespace(partitions=1)
+        self.buckets = NO_BUCKETS
 
     def ask(self, view, node, message, *, wait_s, on_reply):
         left = sorted(key for key in self.held[node] if key > message.start)

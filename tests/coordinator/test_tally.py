@@ -161,8 +161,11 @@ def test_a_read_is_met_or_enough_just_when_the_dumb_model_says_so(n, data):
         assert tally.is_enough == model.is_enough
         assert not tally.is_met or tally.is_enough
         assert tally.is_waiting == bool(model.open)
-        coming = len(model.votes()) + len([p for p in model.open if p in PRIMARIES])
-        assert tally.lacking == max(0, wanted.answers - coming)
+        coming = len([p for p in model.open if p in PRIMARIES])
+        votes = wanted.answers - len(model.votes()) - coming
+        primaries = wanted.primaries - len([p for p in model.said if p in PRIMARIES]) - coming
+        assert tally.lacking == max(0, votes, primaries)
+        assert sorted(tally.voters()) == sorted(model.votes())
         assert list(tally.answers()) == list(model.said)
 
 

@@ -12,6 +12,7 @@ from dynamo_py.errors import (
     DeadlineExceeded,
     InvalidRequest,
     NodeUnavailable,
+    Overloaded,
     QuorumNotMet,
     StorageError,
 )
@@ -137,12 +138,61 @@ async def test_a_quorum_that_nobody_answers_ends_with_the_deadline(make_world, a
 
 async def test_pw_asks_for_primaries_themselves(make_world, autojump_clock):
     world = make_world(downs=[1])
-    world[2].error = REFUSED
+    world[1].error = world[2].error = REFUSED
     with pytest.raises(QuorumNotMet):
         await world.put(w=2, pw=2)
     world = make_world(downs=[1])
     stored = await world.put(w=2, pw=2)
     assert stored.primaries == 2
+
+
+async def test_with_pw_primaries_that_are_believed_down_are_asked_where_it_takes_them(
+    make_world, autojump_clock
+):
+    world = make_world(downs=[1, 2])
+    stored = await world.put(w=3, pw=3)
+    assert stored.primaries == 3
+    assert {(k, target) for _, k, target in sent(world)} == {(3, 1), (4, 2), (1, None), (2, None)}
+    assert {at_s for at_s, _, _ in sent(world)} == {0}
+
+
+async def test_with_pw_a_wrong_belief_is_mended_when_another_primary_fails(
+    make_world, autojump_clock
+):
+    world = make_world(downs=[1])
+    world[2].error = REFUSED
+    stored = await world.put(w=2, pw=2)
+    assert stored.primaries == 2
+    assert "n1" in stored.acked
+    assert (0.001, 1, None) in sent(world)
+
+
+async def test_without_pw_nobody_who_is_believed_down_is_asked_while_there_are_stand_ins(
+    make_world, autojump_clock
+):
+    world = make_world(downs=[1])
+    await world.put(w=2, pw=1)
+    assert 1 not in {k for _, k, _ in sent(world)}
+
+
+async def test_a_node_that_is_no_primary_stands_in_for_one_that_it_could_not_reach(
+    make_world, key, autojump_clock
+):
+    world = make_world(me=4)
+    world.links.answers.update({0: None, 1: REFUSED, 2: REFUSED})
+    stored = await world.put()
+    assert Hinted("n4", "n1") in stored.hinted
+    assert world.replica.get_hint(0, key).targets == (b"\2" * 16,)
+    assert {(k, target) for _, k, target in sent(world)} == {(0, None), (2, None)}
+
+
+async def test_a_fallback_that_has_no_room_for_hints_is_followed_by_the_next(
+    make_world, autojump_clock
+):
+    world = make_world(downs=[1])
+    world[3].error = Overloaded("no room for more hints")
+    stored = await world.put(w=3)
+    assert stored.hinted == [Hinted("n4", "n1")]
 
 
 async def test_a_coordinator_whose_own_disk_fails_hands_its_place_to_a_fallback(

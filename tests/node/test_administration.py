@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 BUCKET = "bucket"
 
 
@@ -63,3 +66,14 @@ async def test_explain_shows_who_holds_what_of_a_key_and_for_whom(cluster):
     (hint,) = [holding for holding in found.holdings if holding.answer == "hint"]
     assert (hint.role, hint.hinted_for) == ("fallback", [gone])
     assert by_name[gone].answer not in ("record", "hint", "nothing")
+
+
+async def test_each_figure_of_a_node_is_explained_to_its_operator(cluster):
+    await cluster.start_many(1)
+    async with cluster.store_at("n1") as store:
+        await store.bucket(BUCKET).put("k", b"v")
+        await cluster["n1"].throttle.slice()
+    document = (Path(__file__).parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in document.splitlines() if line.startswith("| `")]
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert set(cluster["n1"].figures()) <= explained

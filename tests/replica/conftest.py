@@ -10,7 +10,7 @@ import pytest
 from dynamo_py.causality import HybridClock, Minter
 from dynamo_py.errors import Damaged, DynamoError, StorageError
 from dynamo_py.replica.replica import OnCommit, Replica
-from dynamo_py.storage.engine import Address, Change, Scanned, Space
+from dynamo_py.storage.engine import Address, Change, EngineStats, Scanned, Space
 
 
 class FakeStore:
@@ -44,6 +44,12 @@ class FakeStore:
 
     def is_empty(self, space: Space) -> bool:
         return not any(address[0] == space for address in self.rows)
+
+    def stats(self) -> EngineStats:
+        sizes = [(a[0], len(a[2]) + len(value)) for a, value in self.rows.items()]
+        hints = [size for space, size in sizes if space is Space.HINTS]
+        records = [size for space, size in sizes if space is Space.RECORDS]
+        return EngineStats(len(records), len(hints), sum(size for _, size in sizes), sum(hints))
 
     def submit(
         self, changes: Sequence[Change], on_commit: OnCommit, *, durable: bool = False

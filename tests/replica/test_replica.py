@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from dynamo_py.causality import (
     decode_record,
     encode_record,
 )
-from dynamo_py.config import SIBLINGS_MAX
+from dynamo_py.config import SIBLINGS_MAX, SIBLINGS_WARNING
 from dynamo_py.errors import (
     Damaged,
     DiskFull,
@@ -352,3 +353,59 @@ def test_equal_copies_are_equal_bytes_whichever_way_they_came_about(node, make_n
     merge(other, first)
     assert node.replica.get(P, KEY) == other.replica.get(P, KEY)
     assert node.replica.get(P, KEY) == encode_record(copy_of(other))
+
+
+# --- many siblings, and buckets where the last write wins -----------------------------------------
+
+
+def test_a_put_that_leaves_many_siblings_is_counted_and_one_that_merges_them_is_not(node):
+    for number in range(SIBLINGS_WARNING - 1):
+        put(node, b"v", number)
+    assert node.replica.crowded.warned == 0
+    put(node, b"v", 200)
+    assert node.replica.crowded.warned == 1
+    put(node, b"merged", 201, context=copy_of(node).context())
+    assert (node.replica.crowded.warned, node.replica.crowded.refused) == (1, 0)
+
+
+def test_a_refused_put_is_counted(node):
+    for number in range(SIBLINGS_MAX):
+        put(node, b"v", number)
+    with pytest.raises(TooManySiblings):
+        put(node, b"v", 200)
+    assert node.replica.crowded.refused == 1
+
+
+def last(value, number, *, context=NOTHING_SEEN) -> Write:
+    return write_of(value, number, context=context)._replace(is_last_alone=True)
+
+
+def test_where_the_last_write_wins_puts_without_contexts_leave_no_siblings(node):
+    for number in range(SIBLINGS_MAX + 2):
+        node.replica.write(
+            P, KEY, last(b"%d" % number, number), hinted_for=None, on_commit=lambda error: None
+        )
+    assert values_in(copy_of(node)) == {b"%d" % (SIBLINGS_MAX + 1)}
+    assert len(copy_of(node).siblings) == 1
+
+
+def test_where_the_last_write_wins_a_put_is_younger_than_all_it_supersedes(node):
+    written = put(node, b"before", 1)
+    stamp = written.record.siblings[0].timestamp + 5000
+    ahead = Record(
+        written.record.vector,
+        (msgspec.structs.replace(written.record.siblings[0], timestamp=stamp),),
+    )
+    node.store.rows[Space.RECORDS, P, KEY] = encode_record(ahead)
+    node.replica.write(P, KEY, last(b"after", 2), hinted_for=None, on_commit=lambda error: None)
+    (sibling,) = copy_of(node).siblings
+    assert (sibling.value, sibling.timestamp > stamp) == (b"after", True)
+
+
+def test_where_the_last_write_wins_the_client_is_not_told_that_it_has_seen_what_it_has_not(node):
+    put(node, b"unseen", 1)
+    unseen = copy_of(node).siblings[0].dot
+    written = node.replica.write(
+        P, KEY, last(b"v", 2), hinted_for=None, on_commit=lambda error: None
+    )
+    assert not written.context.vector.covers(unseen)

@@ -81,12 +81,14 @@ class Door:
         self.coordinator = FakeCoordinator()
         self.link = FakeLink()
         self.administration: list[Message] = []
+        self.latencies: list[float] = []
         self.requests = ClientRequests(
             cast(Any, self.coordinator),
             monotonic=trio.current_time,
             ring_digest=lambda: DIGEST,
             administration=self._administer,
             requests_max=REQUESTS_MAX,
+            on_latency=self.latencies.append,
         )
 
     async def _administer(self, message, deadline):
@@ -134,6 +136,18 @@ async def test_a_request_is_answered_on_its_link(door, autojump_clock):
     await door.answered(2)
     assert door.link.replies == {1: (FETCHED, 0), 2: (STORED, 0)}
     assert door.requests.statistics() == {"under_way": 0, "shed": 0}
+
+
+async def test_each_get_and_put_tells_how_long_it_took_also_one_that_fails(door, autojump_clock):
+    door.send(get(), 1)
+    await trio.sleep(0.3)
+    door.coordinator.gate.set()
+    await door.answered(1)
+    door.coordinator.error = QuorumNotMet("too few", required=2)
+    door.send(put(), 2, is_forwarded=True)
+    door.send(GetRing(), 3)
+    await door.answered(3)
+    assert door.latencies == [pytest.approx(0.3), 0]
 
 
 async def test_the_deadline_is_what_the_client_waits(door, autojump_clock):

@@ -18,10 +18,12 @@ from dynamo_py.wire.messages import (
     Emptiness,
     Failure,
     Get,
+    GetHints,
     GetNodeFacts,
     GetPage,
     GetTable,
     Gossip,
+    HintFigures,
     Join,
     NodeFacts,
     Progress,
@@ -31,10 +33,13 @@ from dynamo_py.wire.messages import (
     ReplicaPut,
     Table,
 )
+from dynamo_py.wire.sync_messages import GetSync, PairSync, Sync
 
 NODE = b"n" * 16
 TABLE = Table("c", b"c" * 16, 1, 1, [], [])
 FACTS = NodeFacts("n1", 1, "t", "m", 1, 2, 3, 4, 5)
+HINTS = HintFigures([], 0, [], [])
+SYNC = Sync([PairSync(1, "n1", "n2", 0, 0, "")], [])
 
 
 def frame_of(kind: int, body: bytes) -> Frame:
@@ -64,6 +69,8 @@ class Room:
             cast(Any, membership),
             is_empty=lambda: True,
             facts=lambda: FACTS,
+            hints=lambda: HINTS,
+            sync=lambda hurry: SYNC if hurry else Sync([], []),
             admit=lambda link, frame, join: self.joins.append(join),
             forwarded=lambda link, frame, message: self.forwarded.append(message),
         )
@@ -123,7 +130,9 @@ def test_a_table_that_is_told_is_taken_in_and_one_that_is_asked_for_given(room):
 def test_a_node_says_whether_it_is_empty_and_what_it_holds(room):
     room.send(AskEmpty())
     room.send(GetNodeFacts())
-    assert room.replies == [Emptiness(True), FACTS]
+    room.send(GetHints())
+    room.send(GetSync(True))
+    assert room.replies == [Emptiness(True), FACTS, HINTS, SYNC]
 
 
 def test_a_node_says_how_far_it_remembers_another_to_have_come(room):

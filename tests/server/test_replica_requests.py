@@ -20,15 +20,23 @@ from dynamo_py.causality import (
 from dynamo_py.cluster.members import MemberMap
 from dynamo_py.cluster.ownership import OwnershipTable
 from dynamo_py.cluster.view import ClusterView, Placement
-from dynamo_py.errors import Damaged, DiskFull, InvalidRequest, ProtocolError, StorageError
+from dynamo_py.errors import (
+    Damaged,
+    DiskFull,
+    InvalidRequest,
+    ProtocolError,
+    StorageError,
+    WrongState,
+)
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.replica import OnCommit, Replica
 from dynamo_py.server.replica_requests import ANY_WALK, ReplicaRequests
-from dynamo_py.storage.engine import Change, Scanned, Space
+from dynamo_py.storage.engine import Change, EngineStats, Scanned, Space
 from dynamo_py.storage.memory import MemoryEngine
 from dynamo_py.wire.messages import (
     Done,
     GetPage,
+    HandOff,
     OtherWalk,
     Page,
     ReplicaAck,
@@ -55,6 +63,10 @@ class Store:
         self.is_damaged = False
         self.refusal: StorageError | None = None
         self.waiting: list[OnCommit] = []
+        self.durables: list[bool] = []
+
+    def stats(self) -> EngineStats:
+        return self.engine.stats()
 
     def scan(self, space: Space, partition: int, start: bytes, limit: int) -> Scanned:
         return self.engine.scan(space, partition, start, limit)
@@ -73,6 +85,7 @@ class Store:
         if self.refusal is not None:
             raise self.refusal
         self.engine.apply(changes)
+        self.durables.append(durable)
         self.waiting.append(on_commit)
 
     def commit(self, error=None):
@@ -82,7 +95,7 @@ class Store:
 
 
 class Home:
-    def __init__(self, *, is_durable: bool = True) -> None:
+    def __init__(self, *, is_durable: bool = True, me: bytes = ME) -> None:
         self.store = Store()
         replica = Replica(
             self.store,
@@ -93,7 +106,7 @@ class Home:
         )
         table = OwnershipTable([TableEntry(t, 0, 1, (ME, OTHER)[t % 2]) for t in range(4)])
         placement = Placement(table, Ring(table.owners, 2))
-        view = ClusterView(ME, "c", b"c" * 16, placement, MemberMap(), {})
+        view = ClusterView(me, "c", b"c" * 16, placement, MemberMap(), {})
         self.walk = placement.walk(1)
         self.entries = placement.walk_entries(1)
         self.completeness = Completeness(self.store, 4)
@@ -149,12 +162,37 @@ def test_a_hint_is_read_with_its_targets(home):
     assert home.ask_now(ReplicaGet(1, KEY, home.walk)) == ReplicaRecord(RECORD, False, [OTHER])
 
 
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_hint_that_comes_home_is_answered_when_it_is_on_disk_whatever_the_durability(is_durable):
+    home = Home(is_durable=is_durable)
+    for _ in range(2):  # the second time nothing has to change
+        replies = home.ask(HandOff(1, KEY, home.walk, RECORD))
+        assert replies == []
+        home.store.commit()
+        assert replies == [Done()]
+    assert home.store.durables == [True, True]
+    assert home.ask_now(ReplicaGet(1, KEY, home.walk)) == ReplicaRecord(RECORD, False, [])
+
+
+def test_a_hint_whose_commit_fails_is_not_confirmed(home):
+    replies = home.ask(HandOff(1, KEY, home.walk, RECORD))
+    home.store.commit(StorageError("the disk is gone"))
+    assert [type(reply) for reply in replies] == [StorageError]
+
+
+def test_a_hint_is_not_taken_by_a_node_that_is_no_primary():
+    home = Home(me=b"x" * 16)
+    assert isinstance(home.ask_now(HandOff(1, KEY, home.walk, RECORD)), WrongState)
+    assert home.store.engine.is_empty(Space.RECORDS)
+
+
 def test_nothing_is_done_for_a_coordinator_with_another_idea_of_the_primaries(home):
     for message in (
         ReplicaPut(1, KEY, NEWER, RECORD),
         ReplicaPut(1, KEY, NEWER, RECORD, OTHER),
         ReplicaGet(1, KEY, NEWER),
         GetPage(1, NEWER, b"", b"", 10, False),
+        HandOff(1, KEY, NEWER, RECORD),
     ):
         assert home.ask_now(message) == OtherWalk(home.entries)
     assert home.store.engine.is_empty(Space.RECORDS)

@@ -10,24 +10,53 @@ import trio
 
 from dynamo_py.errors import Damaged, DynamoError, NodeUnavailable
 from dynamo_py.replica.completeness import Completeness
-from dynamo_py.upkeep.completing import PAGE_ROWS, RETRY_S, Completing
-from dynamo_py.wire.messages import Done, GetPage, Message, OtherWalk, Page
+from dynamo_py.upkeep.completing import FILLS_MAX, RETRY_S, Completing
+from dynamo_py.upkeep.exchange import Glance
 
 GONE = NodeUnavailable("no connection", outcome="not_applied")
 WAIT_S = 30
 
 
-class ScriptedPeers:
-    """Answers each node's requests from its list, the last one for ever; then remembers."""
+class ScriptedExchanges:
+    """Every glance finds a difference, unless it is said to be equal; then remembers."""
 
     def __init__(self) -> None:
-        self.answers: dict[bytes, list[Message | DynamoError]] = {}
-        self.asked: list[tuple[bytes, GetPage]] = []
+        self.equal: set[tuple[int, bytes]] = set()
+        self.troubles: dict[tuple[int, bytes], list[DynamoError]] = {}
+        self.glances: list[tuple[bytes, list[int]]] = []
+        self.exchanged: list[tuple[int, bytes]] = []
+        self.distrusted: list[int] = []
+        self.forgotten: list[int] = []
+        self.at_once = 0
+        self.at_once_max = 0
+        self.meanwhile = lambda: None
 
-    def ask(self, view, node, message, *, wait_s, on_reply, trace_id=0) -> None:
-        self.asked.append((node, message))
-        answers = self.answers.get(node, [Page([], None, [])])
-        on_reply(answers.pop(0) if len(answers) > 1 else answers[0])
+    def forget(self, partition):
+        self.forgotten.append(partition)
+
+    def distrust(self, partition):
+        self.distrusted.append(partition)
+
+    def _trouble(self, place):
+        if self.troubles.get(place):
+            raise self.troubles[place].pop(0)
+
+    async def glance(self, node, partitions):
+        self.glances.append((node, list(partitions)))
+        await trio.lowlevel.checkpoint()
+        equal = [p for p in partitions if (p, node) in self.equal]
+        return Glance(equal, [p for p in partitions if p not in equal])
+
+    async def exchange(self, partition, node):
+        self.at_once += 1
+        self.at_once_max = max(self.at_once_max, self.at_once)
+        try:
+            await trio.lowlevel.checkpoint()
+            self._trouble((partition, node))
+            self.exchanged.append((partition, node))
+            self.meanwhile()
+        finally:
+            self.at_once -= 1
 
 
 @pytest.fixture
@@ -37,11 +66,11 @@ def start(make_home, nursery, autojump_clock):
     def begin(owners) -> Any:
         home = make_home(owners)
         completeness = Completeness(home.committer, 4)
-        peers = ScriptedPeers()
-        completing = Completing(home.replica, completeness, cast(Any, peers), lambda: home.view)
+        exchanges = ScriptedExchanges()
+        completing = Completing(completeness, cast(Any, exchanges), lambda: home.view)
         nursery.start_soon(completing.run)
         return SimpleNamespace(
-            home=home, completeness=completeness, peers=peers, completing=completing
+            home=home, completeness=completeness, exchanges=exchanges, completing=completing
         )
 
     return begin
@@ -61,25 +90,50 @@ def gain(found) -> None:
     found.completing.on_placement(before)
 
 
-async def test_a_gained_partition_is_read_from_all_who_had_it_and_who_have_it(
+async def test_a_gained_partition_is_exchanged_with_all_who_had_it_and_who_have_it(
     start, node_id, autojump_clock
 ):
     found = start([1, 2, 1, 2])
-    found.peers.answers[node_id(1)] = [
-        Page([(b"a", found.home.record(1))], b"a", []),
-        Page([(b"b", found.home.record(2))], None, []),
-    ]
-    found.peers.answers[node_id(2)] = [Page([(b"b", found.home.record(3))], None, [])]
     gain(found)
     assert not found.completeness.is_complete(0)
+    assert found.completing.is_filling(0)
     await wait_complete(found, 0)
-    asked = [(node, m.start) for node, m in found.peers.asked if m.partition == 0]
-    assert asked == [(node_id(1), b""), (node_id(1), b"a"), (node_id(2), b"")]
-    assert {(m.walk, m.limit, m.bare) for _, m in found.peers.asked if m.partition == 0} == {
-        (found.home.view.placement.walk(0), PAGE_ROWS, False)
-    }
-    assert found.home.replica.get(0, b"a") == found.home.record(1)
-    assert found.home.replica.get(0, b"b") is not None
+    asked = [node for partition, node in found.exchanges.exchanged if partition == 0]
+    assert asked == [node_id(1), node_id(2)]
+    assert not found.completing.is_filling(0)
+
+
+async def test_copies_that_are_equal_at_a_glance_are_not_exchanged(start, node_id, autojump_clock):
+    found = start([1, 2, 1, 2])
+    found.exchanges.equal = {(0, node_id(1)), (0, node_id(2))}
+    gain(found)
+    await wait_complete(found, 0)
+    assert 0 not in {partition for partition, _ in found.exchanges.exchanged}
+
+
+async def test_a_few_partitions_are_completed_at_once(start, node_id, autojump_clock):
+    found = start([1, 1, 1, 1])
+    before = found.home.give([0, 1, 0, 1], version=2)
+    found.completing.on_placement(before)
+    for partition in range(4):
+        await wait_complete(found, partition)
+    assert 1 < found.exchanges.at_once_max <= FILLS_MAX
+
+
+async def test_an_exchange_does_not_count_for_a_copy_that_began_anew_meanwhile(
+    start, node_id, autojump_clock
+):
+    found = start([1, 2, 1, 2])
+
+    def begin_anew() -> None:
+        found.exchanges.meanwhile = lambda: None
+        found.completeness.begin(0, [node_id(1), node_id(3)])
+
+    found.exchanges.meanwhile = begin_anew
+    gain(found)
+    await wait_complete(found, 0)
+    asked = [node for partition, node in found.exchanges.exchanged if partition == 0]
+    assert asked == [node_id(1), node_id(1), node_id(3)]
 
 
 async def test_a_partition_that_is_lost_is_not_held_any_more(start, autojump_clock):
@@ -88,6 +142,7 @@ async def test_a_partition_that_is_lost_is_not_held_any_more(start, autojump_clo
     before = found.home.give([1, 2, 1, 2], version=2)
     found.completing.on_placement(before)
     assert not found.completeness.is_held(0)
+    assert 0 in found.exchanges.forgotten
 
 
 async def test_a_primary_that_stays_one_keeps_its_right_to_vote(start, autojump_clock):
@@ -97,26 +152,16 @@ async def test_a_primary_that_stays_one_keeps_its_right_to_vote(start, autojump_
     assert found.completeness.is_complete(0)
 
 
-@pytest.mark.parametrize("trouble", [GONE, OtherWalk([]), Damaged("a page that cannot be read")])
-async def test_a_source_that_cannot_be_read_now_is_read_again(
+@pytest.mark.parametrize("trouble", [GONE, Damaged("a page that cannot be read")])
+async def test_a_source_that_cannot_be_compared_now_is_compared_again(
     start, node_id, trouble, autojump_clock
 ):
     found = start([1, 2, 1, 2])
-    found.peers.answers[node_id(1)] = [trouble, Page([(b"a", found.home.record(1))], None, [])]
+    found.exchanges.troubles[0, node_id(1)] = [trouble]
     gain(found)
     began = trio.current_time()
     await wait_complete(found, 0)
     assert trio.current_time() - began == pytest.approx(RETRY_S, abs=0.05)
-    assert found.home.replica.get(0, b"a") is not None
-
-
-async def test_a_source_that_answers_something_else_is_no_bug_of_ours(
-    start, node_id, autojump_clock
-):
-    found = start([1, 2, 1, 2])
-    found.peers.answers[node_id(1)] = [Done(), Page([], None, [])]
-    gain(found)
-    await wait_complete(found, 0)
 
 
 async def test_a_source_that_is_down_is_waited_for_and_not_asked(start, node_id, autojump_clock):
@@ -124,22 +169,23 @@ async def test_a_source_that_is_down_is_waited_for_and_not_asked(start, node_id,
     gain(found)
     found.home.see(2)
     await trio.sleep(10)
-    assert node_id(2) not in {node for node, _ in found.peers.asked}
+    assert node_id(2) not in {node for node, _ in found.exchanges.glances}
     assert found.completeness.sources(0) == (node_id(2),)
     found.home.see()
     found.completing.notify()
     await wait_complete(found, 0)
 
 
-async def test_damage_takes_the_right_to_vote_until_the_other_primaries_were_read(
+async def test_damage_takes_the_right_to_vote_until_it_has_what_the_others_have(
     start, node_id, autojump_clock
 ):
     found = start([0, 1, 2, 3])
     found.completeness.begin(0, ())
     found.completing.on_damage(0)
+    assert found.exchanges.distrusted == [0]
     assert found.completeness.sources(0) == (node_id(1),)
     await wait_complete(found, 0)
-    assert {node for node, _ in found.peers.asked} == {node_id(1)}
+    assert {node for _, node in found.exchanges.exchanged} == {node_id(1)}
 
 
 async def test_damage_in_a_copy_that_is_being_completed_does_not_start_it_over(

@@ -15,13 +15,32 @@ from dynamo_py import config, errors
 from dynamo_py.causality import NOTHING_SEEN, encode_context
 from dynamo_py.errors import DynamoError
 from dynamo_py.net import link, listener
+from dynamo_py.wire import buckets as b
 from dynamo_py.wire import codec, frames, handshake
+from dynamo_py.wire import forgetting_messages as f
 from dynamo_py.wire import messages as m
+from dynamo_py.wire import sync_messages as s
 from ring import position_of
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
-PARTS = [m.Quorum, m.Hinted, m.RingNode, m.NodeStatus, m.Holding, m.TableEntry, m.MemberEntry]
+PARTS = [
+    m.Quorum,
+    m.Hinted,
+    m.RingNode,
+    m.NodeStatus,
+    m.Holding,
+    m.TableEntry,
+    m.MemberEntry,
+    s.PartitionWalk,
+    s.LeafRow,
+    m.HintsKept,
+    s.PairSync,
+    f.Shown,
+    f.ForgetRow,
+    b.BucketEntry,
+    b.BucketProperties,
+]
 NAMES_OF_TYPES: list[tuple[inspect.Type, str]] = [
     (inspect.BoolType(), "bool"),
     (inspect.IntType(), "int"),
@@ -93,6 +112,8 @@ def type_of(kind: inspect.Type) -> str:
 def written(field: inspect.Field) -> str:
     """The type column of a field: its type, and its default where it has one."""
     kind = f"`{type_of(field.type)}`"
+    if field.default_factory is list:
+        return f"{kind}, default empty"
     if field.default is NODEFAULT:
         return kind
     default = field.default

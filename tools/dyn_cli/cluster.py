@@ -1,16 +1,17 @@
-"""`cluster status` and `cluster wait`: the members, and whether they agree."""
+"""`cluster status` and `cluster wait`: the members, whether they agree, and have come to rest."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import click
 
 from dyn_cli.connection import with_store
 from dyn_cli.failures import Status, TimedOut
+from dyn_cli.in_sync import InSync
 from dyn_cli.options import ONE_KEY_TIMEOUT_S, Group, Settings, pass_settings
 from dyn_cli.output import note, print_json, print_table, print_text
 
@@ -21,6 +22,48 @@ if TYPE_CHECKING:
 
 ASK_AGAIN_S = 0.2
 CONVERGED = "converged"
+HINTS = "hints"
+SYNC = "sync"
+
+
+async def _until_converged(store: Store, found: ClusterStatus) -> list[str]:
+    return [] if found.converged else list(found.waiting_for) or ["the members to agree"]
+
+
+async def _until_no_hints(store: Store, found: ClusterStatus) -> list[str]:
+    from dyn_cli.hints import waits_for_hints
+
+    return waits_for_hints(await store.admin.hints())
+
+
+Waits: TypeAlias = "Callable[[Store, ClusterStatus], Awaitable[list[str]]]"
+"""Tells what is missing, a line each; nothing: it has come true."""
+
+
+class _Condition(NamedTuple):
+    """Something that a cluster can be waited for."""
+
+    meaning: str
+    begin: Callable[[], Waits]
+    """Called once for each wait."""
+    done: Callable[[ClusterStatus], str]
+
+
+CONDITIONS = {
+    CONVERGED: _Condition(
+        "all live members agree",
+        lambda: _until_converged,
+        lambda found: f"converged at table version {found.table_version}",
+    ),
+    HINTS: _Condition(
+        "no node keeps hints for another",
+        lambda: _until_no_hints,
+        lambda found: "no hints are kept",
+    ),
+    SYNC: _Condition(
+        "replicas are equal", lambda: InSync().waits, lambda found: "replicas are in sync"
+    ),
+}
 
 
 @click.group("cluster", cls=Group)
@@ -94,9 +137,10 @@ def _print_status(found: ClusterStatus) -> None:
 def _conditions(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
     wanted = tuple(dict.fromkeys(each.strip() for each in value.split(",")))
     for each in wanted:
-        if each != CONVERGED:
+        if each not in CONDITIONS:
+            known = ", ".join(CONDITIONS)
             raise click.BadParameter(
-                f"{each!r} cannot be waited for: only {CONVERGED}, in this version", ctx, param
+                f"{each!r} cannot be waited for, in this version: {known} can", ctx, param
             )
     return wanted
 
@@ -107,8 +151,10 @@ def _conditions(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     "conditions",
     required=True,
     callback=_conditions,
-    metavar="CONDITION",
-    help=f"What to wait for: {CONVERGED} (all live members agree).",
+    metavar="CONDITION[,CONDITION…]",
+    help="What to wait for: "
+    + "; ".join(f"{name} ({each.meaning})" for name, each in CONDITIONS.items())
+    + ".",
 )
 @pass_settings
 def wait(settings: Settings, conditions: tuple[str, ...]) -> Status:
@@ -116,20 +162,25 @@ def wait(settings: Settings, conditions: tuple[str, ...]) -> Status:
 
     Without --timeout as long as it takes. A node that stops answering meanwhile is waited for.
     """
-    del conditions  # There is only one so far.
-    with _progress() as progress:
-        waiting = _Waiting(progress)
-        try:
-            found = with_store(settings, waiting.until_converged, timeout_s=settings.timeout_s)
-        except TimeoutError:
-            raise TimedOut(
-                f"not converged within {settings.timeout_s:g} s; waiting for: {waiting.named()}"
-            ) from None
+    found = wait_for(settings, [CONDITIONS[name].begin() for name in conditions])
     if settings.is_json:
         print_json(status_document(found))
     else:
-        print_text(f"converged at table version {found.table_version}")
+        for name in conditions:
+            print_text(CONDITIONS[name].done(found))
     return Status.DONE
+
+
+def wait_for(settings: Settings, conditions: Sequence[Waits]) -> ClusterStatus:
+    """Show progress until nothing is missing of all ``conditions``; raises `TimedOut`."""
+    with _progress() as progress:
+        waiting = _Waiting(progress, conditions)
+        try:
+            return with_store(settings, waiting.until_met, timeout_s=settings.timeout_s)
+        except TimeoutError:
+            raise TimedOut(
+                f"not at rest within {settings.timeout_s:g} s; waiting for: {waiting.named()}"
+            ) from None
 
 
 class _Progress(Protocol):
@@ -140,16 +191,17 @@ class _Progress(Protocol):
 class _Waiting:
     """Asks again and again, and remembers what the cluster was waiting for last."""
 
-    def __init__(self, progress: _Progress) -> None:
+    def __init__(self, progress: _Progress, conditions: Sequence[Waits]) -> None:
         self._progress = progress
+        self._conditions = conditions
         self._waits: tuple[str, ...] = ()
 
     def named(self) -> str:
         """What is waited for, in one line."""
-        return "; ".join(self._waits) or "the members to agree"
+        return "; ".join(self._waits) or "an answer"
 
-    async def until_converged(self, store: Store) -> ClusterStatus:
-        """The first status that is converged."""
+    async def until_met(self, store: Store) -> ClusterStatus:
+        """The status at the first moment at which every condition is met."""
         import trio
 
         from dynamo_py.errors import DynamoError
@@ -157,14 +209,15 @@ class _Waiting:
         while True:
             try:
                 found = await store.admin.status()
+                waits = [wait for each in self._conditions for wait in await each(store, found)]
             except DynamoError as error:
                 if not error.retryable:
                     raise
                 self._waits = (error.message,)
             else:
-                if found.converged:
+                if not waits:
                     return found
-                self._waits = tuple(found.waiting_for)
+                self._waits = tuple(dict.fromkeys(waits))
             self._progress.update(f"waiting for: {self.named()}")
             await trio.sleep(ASK_AGAIN_S)
 
@@ -188,7 +241,7 @@ class _Spinner:
     def __init__(self) -> None:
         from rich.console import Console
 
-        self._status = Console(stderr=True).status("waiting for: the members to agree")
+        self._status = Console(stderr=True).status("waiting for an answer")
 
     def update(self, status: str) -> None:
         """Show it."""

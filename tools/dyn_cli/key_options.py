@@ -69,7 +69,8 @@ def _from_base64(text: str) -> bytes:
         raise ValueError(str(error)) from None
 
 
-def _checked_bucket(ctx: click.Context, param: click.Parameter, value: str) -> str:
+def checked_bucket(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """A bucket's name, for click; a usage error where it can be none."""
     if not value or "\0" in value or any("\ud800" <= each <= "\udfff" for each in value):
         raise click.BadParameter("a bucket's name is text that is not empty", ctx, param)
     return value
@@ -90,7 +91,7 @@ bucket_option = click.option(
     "--bucket",
     default="default",
     show_default=True,
-    callback=_checked_bucket,
+    callback=checked_bucket,
     help="The bucket of the key.",
 )
 

@@ -29,8 +29,11 @@ def _with_bucket(
     settings: Settings, bucket: str, work: Callable[[Bucket, float], Awaitable[T]]
 ) -> T:
     timeout_s = settings.timeout_s or ONE_KEY_TIMEOUT_S
+    # Whatever codec the bucket has: these commands read and write bytes.
     return with_store(
-        settings, lambda store: work(store.bucket(bucket), timeout_s), timeout_s=timeout_s
+        settings,
+        lambda store: work(store.bucket(bucket, codec="raw"), timeout_s),
+        timeout_s=timeout_s,
     )
 
 

@@ -13,15 +13,18 @@ from collections.abc import Sequence
 
 import click
 
+from dyn_cli.buckets import bucket_commands
 from dyn_cli.cluster import cluster_commands
 from dyn_cli.dev.commands import dev_commands
 from dyn_cli.explain import explain
 from dyn_cli.failures import Status, document_of, message_of, status_of
+from dyn_cli.hints import hints
 from dyn_cli.keys import delete, get, put
 from dyn_cli.node_run import node_commands
 from dyn_cli.options import Group
 from dyn_cli.output import PROGRAM, close_output, note, print_json
 from dyn_cli.scan import scan
+from dyn_cli.sync import check, repair
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["--help", "-h"]})
@@ -38,6 +41,10 @@ for command in (
     delete,
     scan,
     explain,
+    bucket_commands,
+    hints,
+    repair,
+    check,
     cluster_commands,
 ):
     cli.add_command(command)

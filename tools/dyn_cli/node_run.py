@@ -55,6 +55,19 @@ def node_commands() -> None:
     type=click.Choice(["commit", "interval", "none"]),
     help="When a write is on disk.",
 )
+@click.option(
+    "--exchange-interval",
+    "exchange_interval_s",
+    type=float,
+    help="Seconds until equal copies are compared again.",
+)
+@click.option(
+    "--forget-after",
+    "forget_after_s",
+    type=float,
+    help="Seconds that a tombstone is kept at least.",
+)
+@click.option("--hint-bytes", type=int, help="How many bytes of hints to keep for other nodes.")
 @pass_settings
 def run(settings: Settings, /, config_file: Path | None, **given: Any) -> Status:
     """Run one node in the foreground. SIGTERM lets it finish what is under way."""

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import trio
 
 import dynamo_py
-from shopping_cart.cart import Cart
-from shopping_cart.codec import BrokenCart, decode_cart, encode_cart, merge_values
+from dynamo_py import carts
 from shopping_cart.demo_cluster import DemoCluster, DemoFailed, demo_cluster
 from shopping_cart.shop import BUCKET, Shop
 
@@ -41,7 +40,7 @@ def expect(is_so: bool, otherwise: str) -> None:
         raise DemoFailed(otherwise)
 
 
-def listed(cart: Cart) -> str:
+def listed(cart: carts.Cart) -> str:
     """``2 apples, 1 bread``."""
     return ", ".join(f"{n} {item}" for item, n in cart.contents().items()) or "nothing"
 
@@ -52,26 +51,26 @@ class Device:
 
     name: str
     shop: Shop
-    carts: dynamo_py.Bucket
+    bucket: dynamo_py.Bucket
     seen: dynamo_py.Fetched | None = None
 
     @classmethod
     def at(cls, name: str, store: dynamo_py.Store) -> Device:
         """A device that shops through this store."""
-        return cls(name, Shop(store, device=name), store.bucket(BUCKET))
+        return cls(name, Shop(store, device=name), store.bucket(BUCKET, codec="raw"))
 
-    async def look(self) -> Cart:
+    async def look(self) -> carts.Cart:
         """Show the cart; from now on this version is on the screen."""
-        self.seen = await self.carts.get(CUSTOMER)
-        return decode_cart(merge_values(self.seen.values))
+        self.seen = await self.bucket.get(CUSTOMER)
+        return carts.decode_cart(carts.merge_values(self.seen.values))
 
     async def change_what_is_seen(self, *, add: str, remove: str | None = None) -> None:
         """Change the version on the screen, not knowing what others did since."""
         assert self.seen is not None, "looked first"
-        cart = decode_cart(merge_values(self.seen.values)).add(self.shop.new_tag(), add)
+        cart = carts.decode_cart(carts.merge_values(self.seen.values)).add(self.shop.new_tag(), add)
         if remove is not None:
             cart = cart.remove(remove)
-        done = await self.carts.put(CUSTOMER, encode_cart(cart), context=self.seen)
+        done = await self.bucket.put(CUSTOMER, carts.encode_cart(cart), context=self.seen)
         removed = f", removes the {remove}" if remove else ""
         say(f"{self.name} adds 1 {add}{removed}: acknowledged by {' and '.join(done.acked)}")
 
@@ -86,7 +85,7 @@ class Story:
         self._cluster = cluster
         self._phone = phone
         self._laptop = laptop
-        self._carts = store.bucket(BUCKET)
+        self._carts = store.bucket(BUCKET, codec="raw")
         self._step = 1
 
     def _heading(self, text: str) -> None:
@@ -125,9 +124,9 @@ class Story:
         self._heading("The store has kept both versions; reading shows them as siblings")
         found = await self._carts.get(CUSTOMER)
         for number, value in enumerate(found.values, 1):
-            say(f"sibling {number}: {listed(decode_cart(value))}")
+            say(f"sibling {number}: {listed(carts.decode_cart(value))}")
         expect(len(found.values) == 2, f"there are {len(found.values)} siblings, not 2")
-        merged = decode_cart(merge_values(found.values))
+        merged = carts.decode_cart(carts.merge_values(found.values))
         say(f"merged:    {listed(merged)}")
         say("a union of the two would have brought the bread back; the cart knows better")
         wanted = {"apples": 2, "cheese": 1, "tea": 1}
@@ -150,11 +149,11 @@ class Story:
         self._heading("Node n3 comes back, with the copy it had when it died")
         await self._dev("start", "3")
         old = await self._carts.get(CUSTOMER, node="n3")
-        say(f"n3 held: {listed(decode_cart(merge_values(old.values)))}")
+        say(f"n3 held: {listed(carts.decode_cart(carts.merge_values(old.values)))}")
         say("a read that asks all three finds it behind, and mends it")
         copies = await self._wait_converged()
         for name, values in copies.items():
-            say(f"{name} holds: {listed(decode_cart(values[0]))}")
+            say(f"{name} holds: {listed(carts.decode_cart(values[0]))}")
 
     async def the_others_may_fail_now(self) -> None:
         """What n3 missed is safe with it: another node may die."""
@@ -172,7 +171,7 @@ class Story:
                 await self._read_from_all()
                 copies = await self._copies()
                 if len(copies) == len(self._cluster.addresses) and all(
-                    [decode_cart(value).contents() for value in values] == [FINAL]
+                    [carts.decode_cart(value).contents() for value in values] == [FINAL]
                     for values in copies.values()
                 ):
                     return copies
@@ -244,7 +243,7 @@ async def play_until_signal() -> int:
             try:
                 await play()
                 status = 0
-            except (DemoFailed, dynamo_py.DynamoError, BrokenCart) as error:
+            except (DemoFailed, dynamo_py.DynamoError) as error:
                 print(f"\nFAILED: {error}", file=sys.stderr)
                 status = FAILED
             nursery.cancel_scope.cancel()

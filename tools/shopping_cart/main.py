@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from shopping_cart.cart import ITEM_CHARACTERS_MAX, QUANTITY_MAX, Cart
+import dynamo_py
+from dynamo_py import carts
 
 if TYPE_CHECKING:
     from shopping_cart.shop import Shop
@@ -27,8 +28,10 @@ def _addresses(ctx: click.Context, param: click.Parameter, value: Sequence[str])
 
 
 def _checked_item(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if not 0 < len(value) <= ITEM_CHARACTERS_MAX or not value.isprintable():
-        raise click.BadParameter(f"1 to {ITEM_CHARACTERS_MAX} printable characters", ctx, param)
+    if not 0 < len(value) <= carts.ITEM_CHARACTERS_MAX or not value.isprintable():
+        raise click.BadParameter(
+            f"1 to {carts.ITEM_CHARACTERS_MAX} printable characters", ctx, param
+        )
     return value
 
 
@@ -55,7 +58,7 @@ def cli(ctx: click.Context, nodes: list[str]) -> None:
 @cli.command()
 @_customer
 @_item
-@click.argument("quantity", type=click.IntRange(1, QUANTITY_MAX), default=1)
+@click.argument("quantity", type=click.IntRange(1, carts.QUANTITY_MAX), default=1)
 @click.pass_obj
 def add(nodes: list[str], customer: str, item: str, quantity: int) -> None:
     """Put QUANTITY (1 unless said otherwise) of ITEM into CUSTOMER's cart."""
@@ -81,7 +84,7 @@ def show(nodes: list[str], customer: str) -> None:
     _print_cart(_in_shop(nodes, lambda shop: shop.show(customer)))
 
 
-def _print_cart(cart: Cart) -> None:
+def _print_cart(cart: carts.Cart) -> None:
     contents = cart.contents()
     for item, quantity in contents.items():
         click.echo(f"{quantity:>7}  {item}")
@@ -93,7 +96,6 @@ def _in_shop(nodes: Sequence[str], work: Callable[[Shop], Awaitable[T]]) -> T:
     """What ``work`` returns in a shop of its own, as a device that there never was before."""
     import trio
 
-    import dynamo_py
     from shopping_cart.shop import Shop
 
     async def open_shop() -> T:
@@ -128,14 +130,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _status_of(error: Exception) -> int | None:
     """The exit status for an error of the store or of a cart; None for a bug of ours."""
-    import dynamo_py
-    from shopping_cart.codec import BrokenCart
-
     match error:
         case dynamo_py.NodeUnavailable():
             return NOBODY_ANSWERED
         case dynamo_py.QuorumNotMet() | dynamo_py.DeadlineExceeded():
             return NO_QUORUM
-        case dynamo_py.DynamoError() | BrokenCart():
+        case dynamo_py.DynamoError():
             return REFUSED
     return None

@@ -1,15 +1,13 @@
 """Carts of customers in a store: add, remove, show, by the public API alone.
 
 Knows nothing of nodes. Two devices may change one cart at the same moment: what comes of it
-are siblings in the store, which the next change merges (`shopping_cart.cart` says how).
+are siblings in the store, which the next change merges (`dynamo_py.carts` says how).
 """
 
 from __future__ import annotations
 
 import dynamo_py
-from shopping_cart.cart import Cart
-from shopping_cart.codec import decode_cart, encode_cart, merge_values
-from shopping_cart.tags import Tag
+from dynamo_py import carts
 
 BUCKET = "carts"
 
@@ -20,34 +18,34 @@ class Shop:
     def __init__(self, store: dynamo_py.Store, *, device: str) -> None:
         """``device`` names this object alone, for ever: additions are told apart by it."""
         self.device = device
-        self._carts = store.bucket(BUCKET)
+        self._carts = store.bucket(BUCKET, codec="raw")
         self._additions = 0
 
-    def new_tag(self) -> Tag:
+    def new_tag(self) -> carts.Tag:
         """The name of one more addition from this device."""
         self._additions += 1
-        return Tag(self.device, self._additions)
+        return carts.Tag(self.device, self._additions)
 
-    async def show(self, customer: str) -> Cart:
+    async def show(self, customer: str) -> carts.Cart:
         """The customer's cart, siblings merged; an empty one for a new customer."""
         found = await self._carts.get(customer)
-        return decode_cart(merge_values(found.values))
+        return carts.decode_cart(carts.merge_values(found.values))
 
-    async def add(self, customer: str, item: str, quantity: int = 1) -> Cart:
+    async def add(self, customer: str, item: str, quantity: int = 1) -> carts.Cart:
         """Put ``quantity`` of ``item`` into the cart; the cart as it was stored.
 
         After an error whose ``outcome`` is ``"unknown"`` the item may be in the cart: look
         before you add it again.
         """
         tag = self.new_tag()
-        cart = Cart()
+        cart = carts.Cart()
 
         def change(value: bytes | None) -> bytes:
             nonlocal cart
             cart = _cart_of(value).add(tag, item, quantity)
-            return encode_cart(cart)
+            return carts.encode_cart(cart)
 
-        await self._carts.update(customer, change, resolve=merge_values)
+        await self._carts.update(customer, change, resolve=dynamo_py.resolve.cart)
         return cart
 
     async def remove(self, customer: str, item: str) -> bool:
@@ -60,11 +58,11 @@ class Shop:
             was_there = item in cart.contents()
             if value is None:
                 return dynamo_py.DELETE  # There is no cart: make none.
-            return encode_cart(cart.remove(item))
+            return carts.encode_cart(cart.remove(item))
 
-        await self._carts.update(customer, change, resolve=merge_values)
+        await self._carts.update(customer, change, resolve=dynamo_py.resolve.cart)
         return was_there
 
 
-def _cart_of(value: bytes | None) -> Cart:
-    return Cart() if value is None else decode_cart(value)
+def _cart_of(value: bytes | None) -> carts.Cart:
+    return carts.Cart() if value is None else carts.decode_cart(value)

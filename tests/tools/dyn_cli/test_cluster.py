@@ -10,7 +10,7 @@ import trio.testing
 
 from dyn_cli.main import run
 from dynamo_py.errors import DeadlineExceeded, NodeUnavailable, PermissionDenied
-from dynamo_py.wire.messages import NodeStatus, Status
+from dynamo_py.wire.messages import HintFigures, HintsKept, NodeStatus, Status
 
 
 def node(name: str, *, state: str = "up", keys: int = 4) -> NodeStatus:
@@ -21,12 +21,21 @@ def status(*nodes: NodeStatus, converged: bool = True, waits: tuple[str, ...] = 
     return Status("dev", 7, "ab", converged, list(nodes), list(waits), 64, 3)
 
 
+HINTS: list[list[HintsKept]] = []
+"""What the cluster says of its hints, one after the other; then there are none."""
+
+
 @pytest.fixture
 def answers(monkeypatch):
     """What the cluster answers, one after the other; an exception is raised."""
     queued: list = []
 
     class Admin:
+        async def hints(self, **named):
+            await trio.lowlevel.checkpoint()
+            kept = HINTS.pop(0) if HINTS else []
+            return HintFigures(kept, 0, [], [])
+
         async def status(self, **named):
             await trio.lowlevel.checkpoint()
             answer = queued.pop(0) if len(queued) > 1 else queued[0]
@@ -106,3 +115,29 @@ def test_wait_that_takes_too_long_is_status_4_and_names_what_is_missing(answers,
     answers.append(status(node("n1"), converged=False, waits=("n2 owns no token yet",)))
     assert run(["cluster", "wait", "--for", "converged", "--timeout", "3"]) == 4
     assert "within 3 s; waiting for: n2 owns no token yet" in capsys.readouterr().err
+
+
+def test_wait_for_hints_shows_how_many_are_left_and_for_how_long(answers, capsys):
+    answers.append(status(node("n1"), converged=False))
+    HINTS.append([HintsKept("n1", "n3", 90, 4096, 61_000, 60, 90)])
+    assert run(["cluster", "wait", "--for", "hints"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "dyn-cli: waiting for: 90 hints of n1 for n3, 1 min 30 s left\n"
+    assert shown.out == "no hints are kept\n"
+
+
+def test_wait_for_two_things_waits_for_both(answers, capsys):
+    answers += [status(node("n1"), converged=False, waits=("n2 sleeps",)), status(node("n1"))]
+    HINTS.extend([[], [HintsKept("n1", "n3", 1, 100, 0, 0, -1)]])
+    assert run(["cluster", "wait", "--for", "converged,hints"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == [
+        "dyn-cli: waiting for: n2 sleeps",
+        "dyn-cli: waiting for: 1 hints of n1 for n3",
+    ]
+    assert shown.out.splitlines() == ["converged at table version 7", "no hints are kept"]
+
+
+def test_what_cannot_be_waited_for_is_a_usage_error(answers, capsys):
+    assert run(["cluster", "wait", "--for", "godot"]) == 2
+    assert "converged, hints, sync can" in capsys.readouterr().err

@@ -21,6 +21,7 @@ class PlayedBucket:
 
     def __init__(self) -> None:
         self.name = ""
+        self.codec: str | None = None
         self.asked: list[tuple] = []
         self.found = fetched()
         self.done = Stored(CONTEXT, ("n1", "n2"), (), False, 1, 2)
@@ -64,7 +65,7 @@ class PlayedScan:
 
 def fetched(*values: bytes, degraded: bool = False) -> Fetched:
     siblings = tuple(Sibling(v, 1_700_000_000.0 + i, f"a.1:{i}") for i, v in enumerate(values))
-    return Fetched("k", siblings, CONTEXT, degraded, ("n1", "n2"))
+    return Fetched("k", siblings, CONTEXT, degraded, ("n1", "n2"), 2)
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def bucket(monkeypatch):
     played = PlayedBucket()
 
     class Store:
-        def bucket(self, name):
-            played.name = name
+        def bucket(self, name, *, codec=None):
+            played.name, played.codec = name, codec
             return played
 
     def with_store(settings, work, *, timeout_s):
@@ -91,6 +92,12 @@ def test_get_writes_the_raw_bytes_and_nothing_else(bucket, capsysbinary):
     bucket.found = fetched(b"a\x00\xff")
     assert run(["get", "k"]) == 0
     assert capsysbinary.readouterr() == (b"a\x00\xff", b"")
+
+
+@pytest.mark.parametrize("command", [["get", "k"], ["put", "k", "v"], ["delete", "k"]])
+def test_values_are_bytes_whatever_codec_the_bucket_has(bucket, command):
+    assert run([*command, "--json"]) in (0, 1)
+    assert bucket.codec == "raw"
 
 
 def test_get_of_a_missing_key_is_status_1(bucket, capsys):

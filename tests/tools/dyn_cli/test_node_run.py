@@ -16,6 +16,7 @@ def test_every_setting_can_be_given_as_an_option(monkeypatch):
     options = (
         "--name n1 --data d --listen h:1 --peer-listen h:2 --http h:3 --seed a:1 --seed b:2"
         " --cluster c --zone z --weight 2 --partitions 64 --replicas 2 --durability interval"
+        " --exchange-interval 2.5 --forget-after 90"
     )
     assert run(["node", "run", *options.split()]) == 0
     (config,) = started
@@ -24,6 +25,8 @@ def test_every_setting_can_be_given_as_an_option(monkeypatch):
     assert config.seeds == ("a:1", "b:2")
     assert (config.cluster, config.zone, config.weight) == ("c", "z", 2)
     assert (config.partitions, config.replicas, config.durability) == (64, 2, "interval")
+    assert config.exchange_interval_s == 2.5
+    assert config.forget_after_s == 90.0
 
 
 def test_options_win_over_the_file(tmp_path):

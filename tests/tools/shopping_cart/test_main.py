@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dynamo_py import errors
-from shopping_cart.codec import BrokenCart
+from dynamo_py.client.carts import BrokenCart
 from shopping_cart.main import run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import dynamo_py
-from shopping_cart.codec import BrokenCart, decode_cart, encode_cart
+from dynamo_py.client.carts import BrokenCart, decode_cart, encode_cart
 from shopping_cart.shop import BUCKET, Shop
 
 

@@ -12,8 +12,9 @@ from typing import Annotated
 
 import msgspec
 
-from shopping_cart.cart import ITEM_CHARACTERS_MAX, QUANTITY_MAX, Addition, Cart, merge_all
-from shopping_cart.tags import Range, Tag, TagSet
+from dynamo_py.client.carts.cart import ITEM_CHARACTERS_MAX, QUANTITY_MAX, Addition, Cart, merge_all
+from dynamo_py.client.carts.tags import Range, Tag, TagSet
+from dynamo_py.errors import InvalidRequest
 
 FORMAT = 1
 
@@ -23,7 +24,7 @@ _Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
 _Counter = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class BrokenCart(ValueError):
+class BrokenCart(InvalidRequest):
     """A value that is no cart, or one of a newer program."""
 
 
@@ -49,9 +50,27 @@ def encode_cart(cart: Cart) -> bytes:
 def decode_cart(value: bytes) -> Cart:
     """The cart of these bytes; raises `BrokenCart`."""
     try:
-        document = msgspec.json.decode(value, type=_Document)
+        return _cart_of(msgspec.json.decode(value, type=_Document))
     except msgspec.DecodeError as error:
         raise BrokenCart(f"not a cart: {error}") from None
+
+
+def merge_values(values: Sequence[bytes]) -> bytes:
+    """Siblings of a cart as one value: what `Bucket.update` is given to resolve them."""
+    return encode_cart(merge_all(decode_cart(value) for value in values))
+
+
+def merge_documents(values: Sequence[object]) -> object:
+    """As `merge_values`, for a bucket whose codec has made plain objects of the JSON."""
+    try:
+        carts = [_cart_of(msgspec.convert(value, _Document)) for value in values]
+    except msgspec.ValidationError as error:
+        raise BrokenCart(f"not a cart: {error}") from None
+    merged: object = msgspec.json.decode(encode_cart(merge_all(carts)))
+    return merged
+
+
+def _cart_of(document: _Document) -> Cart:
     if document.format != FORMAT:
         raise BrokenCart(f"a cart of format {document.format}, this program reads {FORMAT}")
     cart = Cart(
@@ -69,11 +88,6 @@ def decode_cart(value: bytes) -> Cart:
     )
     _refuse_contradictions(cart)
     return cart
-
-
-def merge_values(values: Sequence[bytes]) -> bytes:
-    """Siblings of a cart as one value: what `Bucket.update` is given to resolve them."""
-    return encode_cart(merge_all(decode_cart(value) for value in values))
 
 
 def _refuse_contradictions(cart: Cart) -> None:

@@ -18,7 +18,8 @@ quantity of an item is the sum of its additions.
 Two things must not be done to save room. Additions of one item are not summed up into one: a
 removal made elsewhere meanwhile would miss the sum. An empty cart is not deleted from the
 store: its seen tags are what keeps old copies of it empty. What is seen grows by one range for
-each device that ever added something (see `shopping_cart.tags`), and by nothing for a removal.
+each device that ever added something (see `dynamo_py.client.carts.tags`), and by nothing for
+a removal.
 
 Invariants: every addition's tag is among the seen ones; additions are sorted by tag, so equal
 carts are equal values.
@@ -31,7 +32,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
 
-from shopping_cart.tags import NOTHING, Tag, TagSet
+from dynamo_py.client.carts.tags import NOTHING, Tag, TagSet
 
 ITEM_CHARACTERS_MAX = 200
 QUANTITY_MAX = 1_000_000

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from shopping_cart.cart import Cart
-from shopping_cart.codec import BrokenCart, decode_cart, encode_cart, merge_values
-from shopping_cart.tags import Tag
+from dynamo_py.client.carts.cart import Cart
+from dynamo_py.client.carts.codec import BrokenCart, decode_cart, encode_cart, merge_values
+from dynamo_py.client.carts.tags import Tag
 
 
 def test_a_cart_in_the_store_is_plain_json():

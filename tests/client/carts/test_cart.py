@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopping_cart.cart import Cart, merge_all
-from shopping_cart.codec import decode_cart, encode_cart, merge_values
-from shopping_cart.tags import Tag
+from dynamo_py.client.carts.cart import Cart, merge_all
+from dynamo_py.client.carts.codec import decode_cart, encode_cart, merge_values
+from dynamo_py.client.carts.tags import Tag
 
 DEVICES = ("phone", "laptop", "tablet")
 ITEMS = ("apples", "bread", "cheese")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopping_cart.tags import Range, Tag, TagSet
+from dynamo_py.client.carts.tags import Range, Tag, TagSet
 
 tags = st.builds(Tag, st.sampled_from(["a", "b"]), st.integers(1, 12))
 universe = [Tag(device, counter) for device in "ab" for counter in range(1, 13)]

@@ -1,0 +1,125 @@
+"""A node's background work, put together from the node's parts, for the node to start.
+
+Construction and passing on alone: what each loop does is said where it is. All of them share
+one throttle, and whatever moves records is known to be under way (`Peers.under_way`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from dynamo_py.cluster.view import ClusterView, Placement
+from dynamo_py.config import NodeConfig
+from dynamo_py.coordinator.peers import Peers
+from dynamo_py.environment import Clock
+from dynamo_py.replica.completeness import Completeness
+from dynamo_py.replica.forgettable import Forgettable
+from dynamo_py.replica.proofs import Proofs
+from dynamo_py.replica.replica import Replica
+from dynamo_py.replica.trees import Trees
+from dynamo_py.upkeep.building import Building
+from dynamo_py.upkeep.completing import Completing
+from dynamo_py.upkeep.exchange import Exchanges
+from dynamo_py.upkeep.exchanging import Exchanging
+from dynamo_py.upkeep.forgetting import Forgetting
+from dynamo_py.upkeep.hint_replay import HintReplay
+from dynamo_py.upkeep.listing import Listings
+from dynamo_py.upkeep.throttle import Throttle
+
+Loop = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What a node holds, and what is known of it."""
+
+    replica: Replica
+    trees: Trees
+    completeness: Completeness
+    forgettable: Forgettable
+    proofs: Proofs
+
+
+class Background:
+    """The loops of one node that keep its copies up."""
+
+    def __init__(
+        self,
+        copies: Copies,
+        peers: Peers,
+        view: Callable[[], ClusterView],
+        throttle: Throttle,
+        config: NodeConfig,
+        *,
+        clock: Clock,
+        random_: random.Random,
+        tell_hint_targets: Callable[[tuple[bytes, ...]], None],
+    ) -> None:
+        """``tell_hint_targets`` lets all nodes know for whom this one keeps hints."""
+        replica = copies.replica
+        self.building = Building(copies.trees, throttle)
+        self.listings = Listings(replica, throttle)
+        self.exchanges = Exchanges(
+            replica,
+            self.building,
+            peers,
+            view,
+            throttle,
+            clock=clock,
+            under_way=peers.under_way,
+        )
+        self.hint_replay = HintReplay(replica, peers, throttle, view, tell=tell_hint_targets)
+        self.completing = Completing(copies.completeness, self.exchanges, view)
+        self.exchanging = Exchanging(
+            self.exchanges,
+            view,
+            interval_s=config.exchange_interval_s,
+            is_filling=self.completing.is_filling,
+        )
+        self.forgetting = Forgetting(
+            replica,
+            copies.forgettable,
+            peers,
+            view,
+            throttle,
+            clock=clock,
+            random_=random_,
+            after_s=config.forget_after_s,
+        )
+
+    def loops(self) -> tuple[tuple[str, Loop], ...]:
+        """The loops by name, each to be run until cancelled."""
+        return (
+            ("completing", self.completing.run),
+            ("building of trees", self.building.run),
+            ("listings of leaves", self.listings.run),
+            ("exchanging", self.exchanging.run),
+            ("hint replay", self.hint_replay.run),
+            ("forgetting", self.forgetting.run),
+        )
+
+    def on_view(self, view: ClusterView) -> None:
+        """There is another view."""
+        self.completing.notify()
+        self.exchanging.on_view(view)
+        self.hint_replay.notify()
+
+    def on_placement(self, before: Placement) -> None:
+        """The table has changed."""
+        self.completing.on_placement(before)
+        self.hint_replay.on_placement(before)
+
+    def figures(self) -> dict[str, float]:
+        """Figures by metric name."""
+        return {
+            **self.exchanging.figures(),
+            **self.hint_replay.figures(),
+            **self.forgetting.figures(),
+        }
+
+    def _check(self) -> None:
+        self.exchanging._check()
+        self.hint_replay._check()
+        self.forgetting._check()

@@ -1,0 +1,116 @@
+"""Reads what some leaves of a partition hold: for this node's exchanges, and for others'.
+
+Which keys a leaf has is written down nowhere, so the partition is read, in the order of keys,
+in slices of background work. Knows nothing of what is done with the answers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+import trio
+
+from dynamo_py.causality import Context, decode_record, encode_context
+from dynamo_py.errors import DynamoError, Overloaded
+from dynamo_py.net.link import OnReply
+from dynamo_py.replica.hash_tree import digest_of, leaf_of
+from dynamo_py.replica.replica import Replica
+from dynamo_py.upkeep.building import Throttle
+from dynamo_py.wire.sync_messages import GetLeaves, LeafRow, Leaves
+
+PAGE_ROWS = 200
+"""Rows read in one slice."""
+WAITING_MAX = 64
+"""Listings that others may have asked for at once; one more is refused."""
+PAGES_MAX = 50
+"""Pages read for one answer: at the slowest pace some seconds of others' waiting."""
+ROWS_MAX = 2000
+"""Rows of one answer: some 150 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The keys of some leaves of a partition after ``start`` and up to ``end`` (None: all)."""
+
+    partition: int
+    leaves: Container[int]
+    start: bytes
+    end: bytes | None
+
+
+async def read_span(
+    replica: Replica, throttle: Throttle, span: Span, take: Callable[[bytes, bytes], bool]
+) -> bytes | None:
+    """Give each key and record of ``span`` to ``take`` until it answers that it has enough.
+
+    Returns the last key looked at, where there may be more: then, and after `PAGES_MAX` pages.
+    None: all were looked at. Damaged records are left out.
+    """
+    start: bytes | None = span.start
+    for _ in range(PAGES_MAX):
+        if start is None:
+            break
+        await throttle.slice()
+        page = replica.scan(span.partition, start, PAGE_ROWS)
+        for key, record in page.rows:
+            if span.end is not None and key > span.end:
+                return None
+            if leaf_of(key) in span.leaves and take(key, record):
+                return key
+        start = page.next_start
+    return start
+
+
+class Listings:
+    """Answers other nodes' `GetLeaves`, one after the other, while `run` runs."""
+
+    def __init__(self, replica: Replica, throttle: Throttle) -> None:
+        self._replica = replica
+        self._throttle = throttle
+        self._waiting: deque[tuple[GetLeaves, OnReply]] = deque()
+        self._asked = trio.Event()
+
+    def answer(self, asked: GetLeaves, reply: OnReply) -> None:
+        """Have ``reply`` called with the answer; raises `Overloaded`."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise Overloaded(f"{len(self._waiting)} listings of leaves are waiting already")
+        self._waiting.append((asked, reply))
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        while True:
+            if not self._waiting:
+                self._asked = trio.Event()
+                await self._asked.wait()
+            asked, reply = self._waiting.popleft()
+            try:
+                answer = await self._list(asked)
+            except DynamoError as error:
+                reply(error)
+            else:
+                reply(answer)
+
+    async def _list(self, asked: GetLeaves) -> Leaves:
+        unmet = {digest: index for index, digest in enumerate(asked.known)}
+        rows: list[LeafRow] = []
+
+        def take(key: bytes, record: bytes) -> bool:
+            digest = digest_of(key, record)
+            if unmet.pop(digest, None) is None:
+                rows.append(LeafRow(key, _context_of(record), digest))
+            return len(rows) >= ROWS_MAX
+
+        span = Span(asked.partition, frozenset(asked.leaves), asked.start, asked.end)
+        reached = await read_span(self._replica, self._throttle, span, take)
+        return Leaves(rows, sorted(unmet.values()), reached)
+
+    def statistics(self) -> dict[str, int]:
+        """Listings that wait."""
+        return {"waiting": len(self._waiting)}
+
+
+def _context_of(record: bytes) -> bytes:
+    return encode_context(Context(decode_record(record).vector))
