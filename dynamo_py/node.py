@@ -11,6 +11,7 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -22,13 +23,10 @@ from dynamo_py.cluster.membership import Addresses, Membership
 from dynamo_py.cluster.state import ClusterState
 from dynamo_py.cluster.view import ClusterView, Placement
 from dynamo_py.config import NodeConfig
-from dynamo_py.coordinator.coordinator import Coordinator
+from dynamo_py.coordinator.assembly import coordinator_of
 from dynamo_py.coordinator.peers import Peers
-from dynamo_py.coordinator.read import Reader
-from dynamo_py.coordinator.scan import Scanner
 from dynamo_py.coordinator.slow import SlowRequests
 from dynamo_py.coordinator.under_way import UnderWay
-from dynamo_py.coordinator.write import Writer
 from dynamo_py.environment import Environment, Listening
 from dynamo_py.errors import DynamoError, WrongState
 from dynamo_py.http.application import application
@@ -49,12 +47,14 @@ from dynamo_py.replica.trees import Trees
 from dynamo_py.server.administration import Administration
 from dynamo_py.server.answers import replica_requests
 from dynamo_py.server.client_requests import ClientRequests
+from dynamo_py.server.figures import facts_of, figures_of
 from dynamo_py.server.peer_requests import PeerRequests
 from dynamo_py.storage.committer import Committer
 from dynamo_py.storage.engine import Space
 from dynamo_py.storage.node_storage import NodeStorage
 from dynamo_py.upkeep.background import Background, Copies
 from dynamo_py.upkeep.confirming import Confirming
+from dynamo_py.upkeep.discarding import discard_all
 from dynamo_py.upkeep.giving import Giving
 from dynamo_py.upkeep.hint_replay import HintReplay
 from dynamo_py.upkeep.progress import OwnProgress
@@ -182,37 +182,20 @@ class Node:
 
     def facts(self) -> NodeFacts:
         """This node's own figures."""
-        stats = self.committer.stats()
-        view = self.view
-        return NodeFacts(
+        return facts_of(
             self.config.name,
-            view.table.version,
-            f"{view.table.digest:016x}",
-            f"{view.members.digest:016x}",
-            len(view.ring.tokens_of(self._me)),
-            stats.bytes,
-            stats.records,
-            stats.hints,
-            self.completeness.voteless(),
-            list(self.background.forgetting.waits()),
+            self.view,
+            self.committer.stats(),
+            incomplete=self.completeness.voteless(),
+            forgetting=self.background.forgetting.waits(),
         )
 
     def figures(self) -> dict[str, float]:
         """This node's figures, by metric name."""
-        facts, commits = self.facts(), self.committer.statistics()
+        nodes_up, alarms = len(self.view.up), self._clock.alarms
+        commits = self.committer.statistics()
         return {
-            "tokens": facts.tokens,
-            "records": facts.keys,
-            "stored_bytes": facts.bytes,
-            "hints": facts.hints,
-            "partitions_incomplete": facts.incomplete,
-            "nodes_up": len(self.view.up),
-            "commits_total": commits.commits,
-            "committed_changes_total": commits.changes,
-            "commit_seconds_total": commits.commit_seconds,
-            "commit_failures_total": commits.failures,
-            "pending_bytes": commits.pending_bytes,
-            "clock_alarms_total": self._clock.alarms,
+            **figures_of(self.facts(), commits, nodes_up=nodes_up, clock_alarms=alarms),
             **self.requests.figures(),
             **self.background.figures(),
             **self.throttle.figures(),
@@ -241,7 +224,6 @@ class Node:
     # --- assembly -----------------------------------------------------------------------------
 
     def _assemble(self, state: ClusterState) -> None:
-        clock = self.environment.clock
         self._address_book = AddressBook(self.committer)
         self.completeness = Completeness(self.committer, state.partitions)
         peers = Peers(self.links, state, self._answer_here, under_way=self._under_way)
@@ -256,6 +238,7 @@ class Node:
             lambda: self.view,
             self.committer,
             is_durable=self.config.durability == "commit",
+            sequence=lambda: self._progress.now,
         )
         self.membership = self._membership_of(state)
         self.confirming = Confirming(
@@ -264,10 +247,27 @@ class Node:
             self.membership,
             peers,
             begin_again=self.background.completing.begin_again,
+            discard=partial(discard_all, self.committer, state.partitions),
         )
         self._admissions = Admissions(state, lambda: self.view, self.links, is_empty=self.is_empty)
-        slow = SlowRequests()
-        self.coordinator = self._coordinator(peers, slow)
+        self._assemble_requests(peers)
+        self._is_assembled = True
+        self.background.completing.begin_what_is_missing()
+        self.membership.observe(self._on_view)
+        self.membership.on_placement = self._on_placement
+
+    def _assemble_requests(self, peers: Peers) -> None:
+        clock, slow = self.environment.clock, SlowRequests()
+        self.coordinator = coordinator_of(
+            self.config,
+            self.replica,
+            peers,
+            self.links,
+            lambda: self.view,
+            clock=clock,
+            alarms=self._alarms,
+            slow=slow,
+        )
         self._administration = Administration(
             self.membership,
             self.links,
@@ -286,6 +286,7 @@ class Node:
             requests_max=self.config.server.client_requests_max,
             on_latency=self.throttle.note,
             under_way=self._under_way,
+            is_serving=lambda: not self.completeness.is_in_doubt,
         )
         self._peer_requests = PeerRequests(
             self._replica_requests,
@@ -298,10 +299,6 @@ class Node:
             forwarded=self.requests.handle_forwarded,
             callers=self._callers,
         )
-        self._is_assembled = True
-        self.background.completing.begin_what_is_missing()
-        self.membership.observe(self._on_view)
-        self.membership.on_placement = self._on_placement
 
     def _membership_of(self, state: ClusterState) -> Membership:
         return Membership(
@@ -331,42 +328,12 @@ class Node:
             tell_hint_targets=lambda targets: self.membership.tell_hint_targets(targets),
         )
 
-    def _coordinator(self, peers: Peers, slow: SlowRequests) -> Coordinator:
-        clock = self.environment.clock
-        return Coordinator(
-            Reader(
-                peers,
-                self.config.coordinator,
-                monotonic=clock.monotonic,
-                wall_ms=clock.wall_ms,
-                alarms=self._alarms,
-                slow=slow,
-            ),
-            Writer(
-                self.replica,
-                peers,
-                self.config.coordinator,
-                monotonic=clock.monotonic,
-                wall_ms=clock.wall_ms,
-                is_durable=self.config.durability == "commit",
-                alarms=self._alarms,
-                slow=slow,
-            ),
-            Scanner(peers, monotonic=clock.monotonic, wall_ms=clock.wall_ms),
-            self.links,
-            lambda: self.view,
-            monotonic=clock.monotonic,
-            wall_ms=clock.wall_ms,
-            under_way=self._under_way,
-        )
-
     async def _bind(self) -> None:
         """Take the listening addresses first: a port in use must stop everything else."""
         wanted = {"client": self.config.listen, "peer": self.config.peer_listen}
         for role, address in wanted.items():
             if address is not None:
                 self._listening[role] = await self.environment.transport.listen(address)
-
         if self.config.http_listen is not None:
             self._http_socket = bind(self.config.http_listen)
 
@@ -396,10 +363,16 @@ class Node:
         for name, loop in (
             ("membership", self.membership.run),
             ("confirming", self.confirming.run),
-            *self.background.loops(),
             ("giving", giving.run),
         ):
             nursery.start_soon(self.supervisor.supervise, name, loop)
+        nursery.start_soon(self._start_background)
+
+    async def _start_background(self) -> None:
+        """What an old directory holds must not be told to anybody: so not before it is no doubt."""
+        await self.confirming.confirmed.wait()
+        for name, loop in self.background.loops():
+            self._nursery.start_soon(self.supervisor.supervise, name, loop)
 
     async def _drain(self) -> None:
         """Answer what is under way, take nothing new, and tell the others."""

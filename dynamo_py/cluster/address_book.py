@@ -13,7 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from dynamo_py.errors import Damaged, DynamoError
-from dynamo_py.replica.replica import Store
+from dynamo_py.replica.store import Store
 from dynamo_py.storage.engine import Change, Space
 
 _KEY = b"addresses"

@@ -16,7 +16,7 @@ from dynamo_py.errors import Damaged, DynamoError, StorageError, WrongState
 from dynamo_py.log import get_logger
 from dynamo_py.net.links import Links
 from dynamo_py.replica.completeness import Completeness
-from dynamo_py.replica.replica import Store
+from dynamo_py.replica.store import Store
 from dynamo_py.storage.node_storage import NodeStorage
 from dynamo_py.wire.messages import Join, MemberEntry, Table
 

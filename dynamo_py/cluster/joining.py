@@ -25,15 +25,8 @@ from dynamo_py.net.link import Link
 from dynamo_py.net.links import Links
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import Frame
-from dynamo_py.wire.messages import (
-    AskEmpty,
-    Emptiness,
-    Join,
-    MemberEntry,
-    Message,
-    Readmission,
-    Table,
-)
+from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Message, Table
+from dynamo_py.wire.starting_messages import Readmission
 
 JOIN_S = 10.0
 EMPTY_S = 2.0

@@ -293,7 +293,9 @@ class Membership:
 
     def _next_version(self) -> int:
         """Above every version that this node has used, in earlier processes too."""
-        self._payload_version = max(self._payload_version + 1, self._wall_ms())
+        # What an earlier life has told may be known to the agent before `_outbid` is told of it.
+        heard = max((told.version for told in self._agent.me.payloads.values()), default=0)
+        self._payload_version = max(self._payload_version + 1, heard + 1, self._wall_ms())
         return self._payload_version
 
     def _rebuild(self) -> None:

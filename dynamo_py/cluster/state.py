@@ -20,7 +20,7 @@ from dynamo_py.cluster.members import MEMBER, MemberMap
 from dynamo_py.cluster.ownership import OwnershipTable
 from dynamo_py.cluster.view import Placement
 from dynamo_py.errors import DynamoError, ProtocolError, StorageError
-from dynamo_py.replica.replica import Store
+from dynamo_py.replica.store import Store
 from dynamo_py.storage.engine import Change, Space
 from dynamo_py.wire.buckets import BucketEntry
 from dynamo_py.wire.messages import MemberEntry, Table, TableEntry

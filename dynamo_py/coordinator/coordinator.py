@@ -4,6 +4,9 @@ Knows nothing of links from clients or of admission. A write is coordinated by a
 its key; a node that is none forwards it, once, and coordinates it itself only where no
 primary answers, since the store is to stay writable. A request whose view of the ring turns
 out to be outdated is planned again by the newer one.
+
+A put that is not the first attempt of its write is minted only after a quorum was asked what
+it knows of the others: nobody mints a write a second time that a quorum could tell of.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dynamo_py.cluster.buckets import is_last_write_wins, put_by, read_by
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import VALUE_BYTES_MAX
 from dynamo_py.coordinator.peers import WalkChanged
+from dynamo_py.coordinator.plan import read_before_repeating
 from dynamo_py.coordinator.read import Reader
 from dynamo_py.coordinator.scan import Scanner
 from dynamo_py.coordinator.under_way import UnderWay
@@ -28,6 +32,7 @@ from dynamo_py.errors import (
     InvalidRequest,
     NodeUnavailable,
     ProtocolError,
+    QuorumNotMet,
     WrongState,
 )
 from dynamo_py.net.links import Links
@@ -38,6 +43,8 @@ PLANS_MAX = 5
 """How often a request is planned anew while the ring moves under it."""
 FORWARD_S = 1.0
 """How long one primary may take with a forwarded write before the next one is asked."""
+READ_SHARE = 0.5
+"""The part of a repeated put's time that finding out about its earlier attempts may take."""
 
 
 class Coordinator:
@@ -131,9 +138,7 @@ class Coordinator:
         is_forwarded: bool,
     ) -> Stored:
         if view.me in view.route(partition).primaries:
-            return await self._writer.write(
-                view, partition, put, deadline=deadline, trace_id=trace_id
-            )
+            return await self._coordinate(view, partition, put, deadline, trace_id)
         if is_forwarded:
             raise NodeUnavailable(
                 f"node {view.name_of(view.me)} is no primary of this key any more, or not yet",
@@ -170,18 +175,62 @@ class Coordinator:
             return reply
         here = msgspec.structs.replace(put, attempt=attempt)
         try:
-            return await self._writer.write(
-                view,
-                partition,
-                here,
-                deadline=deadline,
-                trace_id=trace_id,
-                unanswered=(*unreached, *silent),
+            return await self._coordinate(
+                view, partition, here, deadline, trace_id, (*unreached, *silent)
             )
         except DynamoError as error:
             if silent:  # What it is refused with here says nothing of what those have done.
                 error.outcome = "unknown"
             raise
+
+    async def _coordinate(
+        self,
+        view: ClusterView,
+        partition: int,
+        put: Put,
+        deadline: float,
+        trace_id: int,
+        unanswered: tuple[bytes, ...] = (),
+    ) -> Stored:
+        """Mint here, or store and send once more what an earlier attempt has made."""
+        found = None
+        if put.attempt and not self._writer.knows(partition, put):
+            found = await self._find_earlier(view, partition, put, deadline, trace_id)
+        return await self._writer.write(
+            view,
+            partition,
+            put,
+            deadline=deadline,
+            trace_id=trace_id,
+            unanswered=unanswered,
+            found=found,
+        )
+
+    async def _find_earlier(
+        self, view: ClusterView, partition: int, put: Put, deadline: float, trace_id: int
+    ) -> bytes | None:
+        """What a quorum knows of the key. Half of the time is left to the write itself.
+
+        Raises `QuorumNotMet`, since nothing may be minted then: the earlier attempt may have
+        been carried out, and superseded. Raises `WalkChanged` too.
+        """
+        quorum = read_before_repeating(put.quorum, len(view.route(partition).primaries))
+        now_s = self._monotonic()
+        try:
+            fetched = await self._reader.read(
+                view,
+                Get(put.key, quorum, put.ring),
+                deadline=now_s + (deadline - now_s) * READ_SHARE,
+                trace_id=trace_id,
+            )
+        except QuorumNotMet as error:
+            raise QuorumNotMet(
+                f"{len(error.acked)} of the {error.required} replicas needed have said whether"
+                " they know this write, so it was not repeated; it may still have happened:"
+                " read the key before you write again",
+                required=error.required,
+            ) from error
+        return fetched.record
 
     async def _check_absent(self, put: Put, deadline: float, trace_id: int) -> None:
         """Best effort: another client may put the key between this read and the write."""
@@ -201,7 +250,8 @@ def _has_other_value(fetched: Fetched, write_id: bytes, *, is_last_alone: bool) 
     if fetched.record is None:
         return False
     record = decode_record(fetched.record)
+    if record.has_write(write_id):  # It was absent, and is there or was: by this very put.
+        return False
     if is_last_alone:
-        winner = record.winner(fetched.now_ms)
-        return winner is not None and winner.write_id != write_id
-    return any(sibling.write_id != write_id for sibling in record.values(fetched.now_ms))
+        return record.winner(fetched.now_ms) is not None
+    return bool(record.values(fetched.now_ms))

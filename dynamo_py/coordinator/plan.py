@@ -51,6 +51,15 @@ def needs_of_read(quorum: Quorum, n: int) -> Needs:
     return Needs(answers, _count("pr", quorum.primaries, n, unset=0))
 
 
+def read_before_repeating(quorum: Quorum, n: int) -> Quorum:
+    """The quorum of the read that a repeated put with ``quorum`` begins with.
+
+    A majority, so that it meets whoever took an earlier attempt or superseded one; but no more
+    answers than the put itself waits for: who could write at first can repeat it too.
+    """
+    return Quorum(min(majority(n), needs_of_write(quorum, n, is_durable=True).answers))
+
+
 def _count(name: str, asked: int, n: int, *, unset: int) -> int:
     if asked == 0:
         return unset

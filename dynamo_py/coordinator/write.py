@@ -6,6 +6,7 @@ one task of the client's request; the replicas' answers come in as plain calls.
 
 The coordinator is a primary of the key, or, where none answered, whoever was asked. It stores
 first, since only it may mint this dot; nothing is awaited between reading its copy and that.
+What a quorum was found to know, before a write is repeated, goes into that copy just before.
 (DeCandia et al. 2007, sections 4.5 and 4.6)
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from functools import partial
 
-from dynamo_py.causality import decode_context, encode_context
+from dynamo_py.causality import decode_context, decode_record, encode_context
 from dynamo_py.cluster.buckets import is_last_write_wins
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import CoordinatorConfig
@@ -23,6 +24,7 @@ from dynamo_py.coordinator.plan import needs_of_write
 from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import WriteTally
 from dynamo_py.errors import (
+    Damaged,
     DeadlineExceeded,
     DynamoError,
     NodeUnavailable,
@@ -76,9 +78,12 @@ class Writer:
         deadline: float,
         trace_id: int = 0,
         unanswered: Collection[bytes] = (),
+        found: bytes | None = None,
     ) -> Stored:
         """Carry out ``put``, whose key lies in ``partition``, by ``view``.
 
+        ``found`` is a record of the key that was read elsewhere: what this node is to know
+        before it mints. Where an attempt of this write is in it, nothing is minted.
         A node that is no primary says which ones it has asked in vain (``unanswered``, the
         surest first): it stands in for one of them, or for one that is believed down.
         Raises `QuorumNotMet` (the write may happen all the same), `WalkChanged` when the view
@@ -105,13 +110,21 @@ class Writer:
                 "the time was up before the write began here",
                 outcome="unknown" if write.retried else "not_applied",
             )
-        written = under_way.start(self._replica, write, wait_s, unanswered)
+        written = under_way.start(self._replica, write, wait_s, unanswered, found)
         budget_s = min(self._config.replica_budget_s, wait_s)
         steps = ((budget_s, under_way.replace_silent), (wait_s, under_way.give_up))
         await self._alarms.wait(under_way.decided, steps)
         trail.mark("answered")
         self._slow.note(put.key, trail)
         return under_way.outcome(written)
+
+    def knows(self, partition: int, put: Put) -> bool:
+        """Whether an attempt of ``put`` is in this node's copy or hint: `write` mints no more."""
+        try:
+            held, _ = self._replica.read(partition, put.key)
+        except Damaged:
+            return False
+        return held is not None and decode_record(held).has_write(put.write_id)
 
 
 class _WriteUnderWay:
@@ -148,19 +161,29 @@ class _WriteUnderWay:
         self._wait_s = 0.0
 
     def start(
-        self, replica: Replica, write: Write, wait_s: float, unanswered: Collection[bytes]
+        self,
+        replica: Replica,
+        write: Write,
+        wait_s: float,
+        unanswered: Collection[bytes],
+        found: bytes | None,
     ) -> Written:
-        """Mint and store here, and send to the others."""
+        """Mint and store here, on top of what was ``found``, and send to the others."""
         me = self._view.me
         self._wait_s = wait_s
         is_primary = me in self._primaries
         place = self._primaries.index(me) if is_primary else self._place_to_stand_in(unanswered)
+        hinted_for = None if is_primary else self._primaries[place]
         self._tally.asked(place, me)
+        if found is not None:
+            replica.merge(
+                self._partition, self._key, found, hinted_for=hinted_for, on_commit=_ignore
+            )
         written = replica.write(
             self._partition,
             self._key,
             write,
-            hinted_for=None if is_primary else self._primaries[place],
+            hinted_for=hinted_for,
             on_commit=partial(self._on_commit, place),
         )
         self._record = written.encoded
@@ -282,3 +305,7 @@ class _WriteUnderWay:
         is_hopeless = self._is_settled_here and self._tally.is_hopeless
         if self._is_sent and (self._walk_changed or self._tally.is_met or is_hopeless):
             self.decided.set()
+
+
+def _ignore(error: StorageError | None) -> None:
+    """What was found is committed no later than the write that follows it, which is waited for."""

@@ -19,7 +19,7 @@ from contextlib import suppress
 import msgspec
 
 from dynamo_py.errors import Damaged, DynamoError, StorageError
-from dynamo_py.replica.replica import OnCommit, Store
+from dynamo_py.replica.store import OnCommit, Store
 from dynamo_py.storage.engine import Change, Space
 
 _KEY = b"complete"

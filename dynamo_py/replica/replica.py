@@ -31,8 +31,7 @@ from dynamo_py.replica.crowded import CrowdedKeys
 from dynamo_py.replica.forgettable import is_gone_at, trimmed
 from dynamo_py.replica.hash_tree import digest_of
 from dynamo_py.replica.hints import Hint, Hints
-from dynamo_py.replica.store import OnCommit as OnCommit
-from dynamo_py.replica.store import Store as Store
+from dynamo_py.replica.store import OnCommit, Store
 from dynamo_py.storage.engine import Change, Scanned, Space
 
 OnChange = Callable[[int, bytes, bytes | None, bytes | None], None]

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dynamo_py.replica.hash_tree import HashTree
-from dynamo_py.replica.replica import Store
+from dynamo_py.replica.store import Store
 from dynamo_py.storage.engine import Space
 
 PAGE_ROWS = 200

@@ -23,8 +23,12 @@ def replica_requests(
     store: Store,
     *,
     is_durable: bool,
+    sequence: Callable[[], int],
 ) -> ReplicaRequests:
-    """The answers of the node that has these parts."""
+    """The answers of the node that has these parts.
+
+    ``sequence`` says how far its store has come, of what is committed.
+    """
     replica = copies.replica
     return ReplicaRequests(
         replica,
@@ -43,5 +47,6 @@ def replica_requests(
             Promises(store),
             Barriers(peers.under_way, peers, view),
             view,
+            sequence=sequence,
         ),
     )

@@ -16,6 +16,7 @@ from dynamo_py.coordinator.coordinator import Coordinator
 from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.errors import DynamoError, InvalidRequest, Overloaded
 from dynamo_py.net.link import Link
+from dynamo_py.server.replica_requests import in_doubt
 from dynamo_py.server.workers import Workers
 from dynamo_py.wire.bucket_messages import GetBuckets, SetBucket
 from dynamo_py.wire.codec import decode_body
@@ -56,11 +57,14 @@ class ClientRequests:
         requests_max: int,
         on_latency: Callable[[float], object] = lambda latency_s: None,
         under_way: UnderWay | None = None,
+        is_serving: Callable[[], bool] = lambda: True,
     ) -> None:
         """``administration`` answers what is not about one key's value.
 
         ``on_latency`` is told how many seconds each get and put took: every one pays for it.
+        ``is_serving`` says whether this node may answer for keys yet.
         """
+        self._is_serving = is_serving
         self._coordinator = coordinator
         self._monotonic = monotonic
         self._ring_digest = ring_digest
@@ -160,6 +164,8 @@ class ClientRequests:
     async def _carry_out(
         self, message: Message, deadline: float, trace_id: int, is_forwarded: bool
     ) -> Message:
+        if isinstance(message, Get | Put | Scan) and not self._is_serving():
+            raise in_doubt()
         match message:
             case Get():
                 return await self._coordinator.get(message, deadline=deadline, trace_id=trace_id)

@@ -19,7 +19,6 @@ from dynamo_py.wire.forgetting_messages import Flush
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
     AskEmpty,
-    AskProgress,
     Done,
     Emptiness,
     Get,
@@ -31,12 +30,12 @@ from dynamo_py.wire.messages import (
     Join,
     Message,
     NodeFacts,
-    Progress,
     Put,
     ReplicaGet,
     ReplicaPut,
     Table,
 )
+from dynamo_py.wire.starting_messages import AskProgress, Progress
 from dynamo_py.wire.sync_messages import GetSync, Sync
 
 

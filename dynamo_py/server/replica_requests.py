@@ -14,7 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dynamo_py.cluster.view import ClusterView
-from dynamo_py.errors import DynamoError, InvalidRequest, StorageError, WrongState
+from dynamo_py.errors import (
+    DynamoError,
+    InvalidRequest,
+    NodeUnavailable,
+    StorageError,
+    WrongState,
+)
 from dynamo_py.net.link import OnReply
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.paging import read_page
@@ -38,6 +44,14 @@ from dynamo_py.wire.sync_messages import GetLeaves, GetRecords, GetRoots, GetTre
 
 ANY_WALK = 0
 """The walk of a request that asks for this node's own copy, whoever the primaries are."""
+
+
+def in_doubt() -> NodeUnavailable:
+    """Why a node that has just started serves nobody yet."""
+    return NodeUnavailable(
+        "this node has just started, and has not heard from a majority of the members yet",
+        outcome="not_applied",
+    )
 
 
 class ReplicaRequests:
@@ -65,8 +79,14 @@ class ReplicaRequests:
         self._forgetting = forgetting
 
     def answer(self, message: Message, reply: OnReply) -> None:
-        """Do what ``message`` asks; ``reply`` gets the answer or the error."""
+        """Do what ``message`` asks; ``reply`` gets the answer or the error.
+
+        While it is in doubt whether this directory is an old one, nothing is done: what it
+        holds may have been forgotten, and what it takes may have to be thrown away.
+        """
         try:
+            if self._completeness.is_in_doubt and not isinstance(message, AskPromised):
+                raise in_doubt()
             match message:
                 case ReplicaGet():
                     reply(self._get(message))

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +33,7 @@ import trio
 
 from dynamo_py.environment import Offload
 from dynamo_py.errors import Overloaded, StorageError, SyncFailed
+from dynamo_py.storage.commit_counts import CommitCounts, CommitterStatistics
 from dynamo_py.storage.engine import Change, Engine, EngineStats, Scanned, Space
 from dynamo_py.storage.pending import Batch, OnCommit, PendingChanges, cut
 from dynamo_py.storage.row_cache import RowCache
@@ -60,31 +62,6 @@ PROBE_KEY = b"probe"
 
 
 @dataclass(frozen=True, slots=True)
-class CommitterStatistics:
-    """Counts since the start; ``refusing`` is why submissions are refused, if they are."""
-
-    commits: int
-    changes: int
-    batch_changes_max: int
-    commit_seconds: float
-    checkpoints: int
-    failures: int
-    pending_changes: int
-    pending_bytes: int
-    refusing: str | None
-
-
-@dataclass(slots=True)
-class _Counts:
-    commits: int = 0
-    changes: int = 0
-    batch_changes_max: int = 0
-    commit_seconds: float = 0.0
-    checkpoints: int = 0
-    failures: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class _Chore:
     """What the loop does when nothing is pending, and when it is due."""
 
@@ -92,7 +69,7 @@ class _Chore:
     work: Callable[[], Awaitable[None]]
 
 
-def _ignore(error: StorageError) -> None:
+def _ignore(error: StorageError | None) -> None:
     """For owners without anything to do after a failure."""
 
 
@@ -129,7 +106,7 @@ class Committer:
         self._busy_at = -math.inf
         self._refused_at = -math.inf
         self._log_bytes_kept = 0
-        self._counts = _Counts()
+        self._counts = CommitCounts()
 
     # --- writing --------------------------------------------------------------------------
 
@@ -227,9 +204,23 @@ class Committer:
         return [next(stored) if change is None else change.value for change in changes]
 
     def scan(self, space: Space, partition: int, start: bytes, limit: int) -> Scanned:
-        """As `Engine.scan`, with pending changes seen."""
+        """As `Engine.scan`, with pending changes seen.
+
+        A row that has rotted, but is held in memory still, is written again, and no damage then.
+        """
         page = self.engine.scan(space, partition, start, limit)
+        if page.damaged_keys and space is Space.RECORDS:
+            self._mend(partition, page.damaged_keys)
         return cut(self._pending.overlay(space, partition, start, page), limit)
+
+    def _mend(self, partition: int, damaged_keys: Sequence[bytes]) -> None:
+        rows = [(key, self._cache.get((Space.RECORDS, partition, key))) for key in damaged_keys]
+        changes = [
+            Change(Space.RECORDS, partition, key, value) for key, value in rows if value is not None
+        ]
+        if changes:
+            with suppress(StorageError, Overloaded):  # It stays damaged, where this cannot be.
+                self.submit(changes, _ignore)
 
     def is_empty(self, space: Space) -> bool:
         """As `Engine.is_empty`; a row whose removal is still pending counts as a row."""

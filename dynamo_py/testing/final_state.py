@@ -10,9 +10,13 @@ from dynamo_py.causality import decode_record, encode_record, merge_all
 from dynamo_py.client.results import Fetched, fetched
 from dynamo_py.errors import Damaged
 from dynamo_py.node import Node
+from dynamo_py.storage.engine import Space
+from dynamo_py.testing.checkers.replicas import Replicas
 from dynamo_py.testing.simulation import Simulation
 from dynamo_py.wire import messages as wire
 from dynamo_py.wire.keys import routing_key
+
+ROWS_MAX = 1000
 
 
 class FinalState:
@@ -42,3 +46,35 @@ def _held(node: Node, key: bytes) -> bytes | None:
         return node.replica.read(node.view.partition_of(key), key)[0]
     except Damaged:
         return None
+
+
+def replicas_of(sim: Simulation) -> list[Replicas]:
+    """What the primaries of each partition hold, as far as their nodes run."""
+    nodes = {node.view.me: node for node in sim.nodes.values()}
+    placement = next(iter(nodes.values())).view.placement
+    return [
+        Replicas(
+            partition,
+            {
+                nodes[primary].config.name: _rows(nodes[primary], partition)
+                for primary in placement.preference_list(partition).primaries
+                if primary in nodes
+            },
+        )
+        for partition in range(placement.ring.partitions)
+    ]
+
+
+def hints_of(sim: Simulation) -> dict[str, int]:
+    """How many hints each running node keeps."""
+    return {node.config.name: node.facts().hints for node in sim.nodes.values()}
+
+
+def _rows(node: Node, partition: int) -> dict[bytes, bytes]:
+    rows: dict[bytes, bytes] = {}
+    start: bytes | None = b""
+    while start is not None:
+        page = node.committer.scan(Space.RECORDS, partition, start, ROWS_MAX)
+        rows |= dict(page.rows)
+        start = page.next_start
+    return rows

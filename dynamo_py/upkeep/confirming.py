@@ -2,13 +2,14 @@
 
 An old copy cannot know by itself what it lacks. So each node tells the others how far its
 store has come (`dynamo_py.upkeep.progress`), and asks them at its start how far it had: until
-a majority of the members, this one counted, has said so, no copy here votes. Where one of them
-remembers more than was found in the directory, all copies begin again as incomplete, before
-any of them may vote.
+a majority of the members, this one counted, has said so, this node serves nobody. Where one of
+them remembers more than was found in the directory, all copies begin again as incomplete. Where
+the directory is older than this node's last part in a proof (`dynamo_py.replica.promises`), it
+may hold what was forgotten since, and all of it is thrown away.
 
-    in doubt --a majority said, none remembers more--------------> confirmed: it tells its own
-        |                                                                ^
-        +----one remembers more: every copy is begun again, on disk-----+
+    in doubt --a majority said, none remembers more--------------> confirmed: it serves, and
+        |                                                          tells its own progress
+        +----one remembers more: every copy is begun again, on disk-----^
 
 Nothing is told before that: it would take the place of what the others remember. What they
 remember is what was told, so what was acknowledged within the last seconds before the end
@@ -19,7 +20,7 @@ Knows nothing of how copies are completed (`dynamo_py.upkeep.completing`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
@@ -27,11 +28,14 @@ import trio
 from dynamo_py.cluster.membership import Membership
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.coordinator.peers import Peers
-from dynamo_py.errors import DynamoError, StorageError
+from dynamo_py.errors import DynamoError
 from dynamo_py.log import get_logger
 from dynamo_py.replica.completeness import Completeness
+from dynamo_py.upkeep.commits import Commits
 from dynamo_py.upkeep.progress import OwnProgress
-from dynamo_py.wire.messages import AskProgress, Message, Progress
+from dynamo_py.wire.forgetting_messages import AskPromised, Promised
+from dynamo_py.wire.messages import Message
+from dynamo_py.wire.starting_messages import AskProgress, Progress
 
 TELL_S = 1.0
 """How often the others are told at most."""
@@ -58,18 +62,25 @@ class Confirming:
         peers: Peers,
         *,
         begin_again: Callable[[], None],
+        discard: Callable[[], Awaitable[int]],
     ) -> None:
         """In doubt from now on, if there is any other member. Raises `DynamoError`.
 
         ``begin_again`` makes every copy incomplete; to be on disk with what is submitted next.
+        ``discard`` empties the copies, and says of how many records.
         """
         self._progress = progress
         self._completeness = completeness
         self._membership = membership
         self._peers = peers
         self._begin_again = begin_again
+        self._discard = discard
+        self.confirmed = trio.Event()
+        """Set once nothing is in doubt."""
         self._said: dict[bytes, int] = {}
         """How far each member remembers this node's store to have come."""
+        self._promised: dict[bytes, int] = {}
+        """How far it had come when it last took part in a proof, as each member knows."""
         self._asked: set[bytes] = set()
         self._answered = trio.Event()
         self._told: int | None = None
@@ -82,6 +93,7 @@ class Confirming:
         if self._completeness.is_in_doubt:
             await self._ask_until_known()
             await self._settle()
+        self.confirmed.set()
         while True:
             self.tell()
             await trio.sleep(max(TELL_S, len(self._view.nodes) / TOLD_PER_S_MAX))
@@ -102,7 +114,7 @@ class Confirming:
     @property
     def _is_known(self) -> bool:
         """Whether a majority of the members, this one counted, has said what it remembers."""
-        said = sum(1 for node in self._view.nodes if node in self._said)
+        said = sum(1 for node in self._view.nodes if self._has_said_all(node))
         return said + 1 > len(self._view.nodes) // 2
 
     async def _ask_until_known(self) -> None:
@@ -110,7 +122,7 @@ class Confirming:
             await self._ask()
         # A split may have kept what this node told last from a majority, but not from all.
         with trio.move_on_after(STRAGGLERS_S):
-            while any(seen.node not in self._said for seen in self._view.others_up):
+            while any(not self._has_said_all(seen.node) for seen in self._view.others_up):
                 await self._ask()
 
     async def _ask(self) -> None:
@@ -120,15 +132,11 @@ class Confirming:
         view = self._view
         for seen in view.others_up:
             node = seen.node
-            if seen.peer_address and node not in self._said and node not in self._asked:
+            if seen.peer_address and not self._has_said_all(node) and node not in self._asked:
                 self._asked.add(node)
-                self._peers.ask(
-                    view,
-                    node,
-                    AskProgress(view.me),
-                    wait_s=ASK_S,
-                    on_reply=partial(self._on_reply, node),
-                )
+                for question in (AskPromised(view.me), AskProgress(view.me)):
+                    on_reply = partial(self._on_reply, node)
+                    self._peers.ask(view, node, question, wait_s=ASK_S, on_reply=on_reply)
         with trio.move_on_after(AGAIN_S):
             await self._answered.wait()
 
@@ -136,7 +144,13 @@ class Confirming:
         self._asked.discard(node)
         if isinstance(reply, Progress):
             self._said[node] = reply.sequence
+        elif isinstance(reply, Promised):
+            self._promised[node] = reply.sequence
+        if self._has_said_all(node):
             self._answered.set()
+
+    def _has_said_all(self, node: bytes) -> bool:
+        return node in self._said and node in self._promised
 
     # --- deciding -----------------------------------------------------------------------------
 
@@ -145,7 +159,7 @@ class Confirming:
 
         Raises `StorageError`: then it is all to be done again.
         """
-        remembered = max(self._said.values(), default=0)
+        remembered = max((*self._said.values(), *self._promised.values()), default=0)
         found = self._progress.opened
         if remembered > found:
             log.error(
@@ -155,17 +169,12 @@ class Confirming:
                 remembered=remembered,
             )
             self._begin_again()
-        stored = trio.Event()
-        errors: list[StorageError] = []
-
-        def on_commit(error: StorageError | None) -> None:
-            if error is not None:
-                errors.append(error)
-            stored.set()
-
+        if max(self._promised.values(), default=0) > found:
+            discarded = await self._discard()
+            log.error("older than what was forgotten since: discarded", records=discarded)
+        commits = Commits()
+        commits.expected += 1
         # After the rows of the copies: where this one is on disk, they are.
-        self._progress.settle(remembered if remembered > found else 0, on_commit)
-        await stored.wait()
-        if errors:
-            raise errors[0]
+        self._progress.settle(remembered if remembered > found else 0, commits.note)
+        await commits.wait()
         self._completeness.confirm()

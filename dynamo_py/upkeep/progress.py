@@ -12,23 +12,13 @@ Knows nothing of other nodes, nor of how what they remember is learned.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 
 from dynamo_py.errors import Damaged, DynamoError, StorageError
-from dynamo_py.replica.replica import OnCommit, Store
-from dynamo_py.storage.engine import Change, EngineStats, Space
+from dynamo_py.replica.store import OnCommit, Store
+from dynamo_py.storage.engine import Change, Space
 
 _KEY = b"progress"
-
-
-class CountingStore(Store, Protocol):
-    """A store that counts its batches."""
-
-    def stats(self) -> EngineStats:
-        """How much is committed, and by how many batches."""
-        ...
 
 
 class _Row(msgspec.Struct, frozen=True, array_like=True):
@@ -48,7 +38,7 @@ class OwnProgress:
     Made before anything is submitted: what is committed then is what was found.
     """
 
-    def __init__(self, store: CountingStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._row = _stored(store)
         doubted = self._row.doubted

@@ -18,6 +18,7 @@ from dynamo_py.errors import ProtocolError
 from dynamo_py.wire import bucket_messages as b
 from dynamo_py.wire import forgetting_messages as f
 from dynamo_py.wire import messages as m
+from dynamo_py.wire import starting_messages as t
 from dynamo_py.wire import sync_messages as s
 from dynamo_py.wire.messages import Message
 
@@ -81,9 +82,9 @@ TABLE: dict[int, type[Message]] = {
     69: f.Forgotten,
     70: f.AskPromised,
     71: f.Promised,
-    75: m.Readmission,
-    76: m.AskProgress,
-    77: m.Progress,
+    75: t.Readmission,
+    76: t.AskProgress,
+    77: t.Progress,
 }
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in TABLE.items()}

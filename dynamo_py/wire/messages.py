@@ -420,14 +420,6 @@ class Join(Message, frozen=True):
     peer_address: Address
 
 
-class Readmission(Message, frozen=True):
-    """The answer to `Join` of a node that has lost its directory: it is a member already."""
-
-    node: NodeId
-    """The id under which it is known, which it takes as its own again."""
-    table: Table
-
-
 class AskEmpty(Message, frozen=True):
     """Ask whether a node holds any record, hint or write under way."""
 
@@ -436,18 +428,6 @@ class Emptiness(Message, frozen=True):
     """The answer to `AskEmpty`."""
 
     is_empty: bool
-
-
-class AskProgress(Message, frozen=True):
-    """Ask what is remembered of how far ``node``'s store had come."""
-
-    node: NodeId
-
-
-class Progress(Message, frozen=True):
-    """The answer to `AskProgress`: what the node itself last told, 0 where nothing is known."""
-
-    sequence: Counter
 
 
 class Gossip(Message, frozen=True):

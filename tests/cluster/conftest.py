@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from dynamo_py.errors import Damaged, DynamoError, StorageError
-from dynamo_py.replica.replica import OnCommit
+from dynamo_py.replica.store import OnCommit
 from dynamo_py.storage.engine import Address, Change, Scanned, Space
 
 

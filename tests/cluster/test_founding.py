@@ -17,7 +17,8 @@ from dynamo_py.config import NodeConfig
 from dynamo_py.errors import DiskFull, StorageError, WrongState
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.storage.engine import Space
-from dynamo_py.wire.messages import Join, MemberEntry, Message, Readmission
+from dynamo_py.wire.messages import Join, MemberEntry, Message
+from dynamo_py.wire.starting_messages import Readmission
 
 ME = b"m" * 16
 FORMER = b"f" * 16

@@ -12,15 +12,8 @@ from dynamo_py.cluster.joining import EMPTY_S, admit, ask_to_join
 from dynamo_py.cluster.members import MEMBER, REMOVED
 from dynamo_py.cluster.state import ClusterState, founding_table
 from dynamo_py.errors import DynamoError, NodeUnavailable, Overloaded, ProtocolError, WrongState
-from dynamo_py.wire.messages import (
-    AskEmpty,
-    Done,
-    Emptiness,
-    Join,
-    MemberEntry,
-    Message,
-    Readmission,
-)
+from dynamo_py.wire.messages import AskEmpty, Done, Emptiness, Join, MemberEntry, Message
+from dynamo_py.wire.starting_messages import Readmission
 
 A, B, C = (letter * 16 for letter in (b"a", b"b", b"c"))
 FOUNDER = MemberEntry(A, 1, MEMBER, "n1", 1, "")

@@ -9,7 +9,8 @@ import pytest
 
 from dynamo_py.causality import HybridClock, Minter
 from dynamo_py.errors import Damaged, DynamoError, StorageError
-from dynamo_py.replica.replica import OnCommit, Replica
+from dynamo_py.replica.replica import Replica
+from dynamo_py.replica.store import OnCommit
 from dynamo_py.storage.engine import Address, Change, EngineStats, Scanned, Space
 
 

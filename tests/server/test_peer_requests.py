@@ -13,7 +13,6 @@ from dynamo_py.wire.codec import encode_body
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
     AskEmpty,
-    AskProgress,
     Done,
     Emptiness,
     Failure,
@@ -26,13 +25,13 @@ from dynamo_py.wire.messages import (
     HintFigures,
     Join,
     NodeFacts,
-    Progress,
     Put,
     Quorum,
     ReplicaGet,
     ReplicaPut,
     Table,
 )
+from dynamo_py.wire.starting_messages import AskProgress, Progress
 from dynamo_py.wire.sync_messages import GetSync, PairSync, Sync
 
 NODE = b"n" * 16

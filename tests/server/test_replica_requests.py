@@ -29,7 +29,8 @@ from dynamo_py.errors import (
     WrongState,
 )
 from dynamo_py.replica.completeness import Completeness
-from dynamo_py.replica.replica import OnCommit, Replica
+from dynamo_py.replica.replica import Replica
+from dynamo_py.replica.store import OnCommit
 from dynamo_py.server.replica_requests import ANY_WALK, ReplicaRequests
 from dynamo_py.storage.engine import Change, EngineStats, Scanned, Space
 from dynamo_py.storage.memory import MemoryEngine

@@ -14,7 +14,8 @@ from dynamo_py.errors import DiskFull, NodeUnavailable
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.upkeep.confirming import AGAIN_S, STRAGGLERS_S, TELL_S, TOLD_PER_S_MAX, Confirming
 from dynamo_py.upkeep.progress import OwnProgress
-from dynamo_py.wire.messages import AskProgress, Done, Progress
+from dynamo_py.wire.messages import Done
+from dynamo_py.wire.starting_messages import AskProgress, Progress
 
 GONE = NodeUnavailable("no connection", outcome="not_applied")
 REMEMBERED = 10_000

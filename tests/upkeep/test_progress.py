@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamo_py.errors import Damaged, DiskFull, StorageError
-from dynamo_py.replica.replica import OnCommit
+from dynamo_py.replica.store import OnCommit
 from dynamo_py.storage.engine import Change, EngineStats, Scanned, Space
 from dynamo_py.upkeep.progress import OwnProgress
 

@@ -13,6 +13,7 @@ from dynamo_py.client.bucket import Store
 from dynamo_py.embedded import EmbeddedRequests
 from dynamo_py.testing.workloads import Client, Workload
 from dynamo_py.wire import messages as wire
+from dynamo_py.wire.buckets import BucketProperties
 
 
 class Spoiled:
@@ -35,6 +36,9 @@ class Spoiled:
     @property
     def ring_digest(self) -> int:
         return self._honest.ring_digest
+
+    def properties_of(self, bucket: str) -> BucketProperties:
+        return self._honest.properties_of(bucket)
 
     def write_id(self) -> bytes:
         return self._honest.write_id()
