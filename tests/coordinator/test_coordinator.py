@@ -166,3 +166,15 @@ async def test_a_write_refused_here_may_have_happened_where_it_was_forwarded_to(
     with pytest.raises(Overloaded) as caught:
         await outsider.put()
     assert caught.value.outcome == outcome
+
+
+@pytest.mark.parametrize(("first", "doubted"), [(LOST, 1), (REFUSED, 0)])
+async def test_who_may_have_a_forwarded_write_unread_is_in_doubt(
+    outsider, first, doubted, autojump_clock
+):
+    under_way = outsider.coordinator._under_way
+    for node in outsider.view.nodes:
+        under_way.flushed(node, 0)
+    outsider.links.answers.update({0: first, 1: STORED})
+    await outsider.put()
+    assert len(under_way.doubted(outsider.view.nodes)) == doubted

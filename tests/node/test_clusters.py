@@ -243,7 +243,7 @@ async def test_a_copy_that_lost_its_records_does_not_vote_until_it_has_them_agai
         loser = cluster["n2"]
         lost: list[object] = []
         loser.committer.submit((Change(Space.RECORDS, partition, routing, None),), lost.append)
-        loser.completing.on_damage(partition)
+        loser.background.completing.on_damage(partition)
         assert not loser.completeness.is_complete(partition)
         await cluster.wait_for(lambda: loser.completeness.is_complete(partition))
         assert lost == [None]
@@ -254,7 +254,7 @@ async def test_a_copy_cannot_be_completed_while_a_source_is_gone(cluster):
     await cluster.start_many(3)
     await cluster.crash("n3")
     loser = cluster["n2"]
-    loser.completing.on_damage(0)
+    loser.background.completing.on_damage(0)
     n1, n3 = cluster["n1"]._me, cluster["n3"]._me
     await cluster.wait_for(lambda: loser.completeness.sources(0) == (n3,))
     async with cluster.store_at("n1") as store:
