@@ -2,8 +2,8 @@
 
 Three things are kept only for what may still surface from elsewhere: tombstones that are alone
 in their record (an expired value is one), entries of version vectors without a live dot, and
-the ids of retired writes. Whether nothing can surface any more is not decided here, and never
-by time (`dynamo_py.upkeep.forgetting`).
+the ids of retired and superseded writes. Whether nothing can surface any more is not decided
+here, and never by time (`dynamo_py.upkeep.forgetting`).
 
 `trimmed` and what goes with it are pure. `Forgettable` notes the keys whose record has such a
 thing, as records are stored; it is a bounded set of candidates, no more: one that is not noted
@@ -29,7 +29,7 @@ HORIZON_MS = 3_600_000
 
 
 def trimmed(record: Record) -> Record:
-    """``record`` without retired ids, and without vector entries of actors that have no live dot.
+    """``record`` without ids of writes that are gone, and vector entries without a live dot.
 
     An actor's entry goes or stays whole: what is left still covers all siblings.
     """
@@ -41,7 +41,7 @@ def trimmed(record: Record) -> Record:
         vector = VersionVector(entries, cloud)
     elif not record.retired:
         return record
-    return msgspec.structs.replace(record, vector=vector, retired=())
+    return msgspec.structs.replace(record, vector=vector, retired=(), superseded=())
 
 
 def is_gone_at(record: Record, now_ms: int) -> bool:

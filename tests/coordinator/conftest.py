@@ -259,7 +259,8 @@ class World:
         """Put `KEY` through the coordinator."""
         quorum = Quorum(fields.pop("w", 0), fields.pop("dw", 0), fields.pop("pw", 0))
         is_forwarded = fields.pop("is_forwarded", False)
-        put = Put(KEY, value, b"", fields.pop("write_id", bytes(16)), 0, quorum, 0, **fields)
+        write_id, attempt = fields.pop("write_id", bytes(16)), fields.pop("attempt", 0)
+        put = Put(KEY, value, b"", write_id, attempt, quorum, 0, **fields)
         deadline = trio.current_time() + timeout_s
         return await self.coordinator.put(put, deadline=deadline, is_forwarded=is_forwarded)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from dynamo_py.causality import Dot, Sibling, decode_record, encode_record
 from dynamo_py.config import VALUE_BYTES_MAX
 from dynamo_py.errors import (
     DeadlineExceeded,
@@ -15,7 +16,7 @@ from dynamo_py.errors import (
     QuorumNotMet,
     WrongState,
 )
-from dynamo_py.wire.messages import Get, Put, Quorum, ReplicaPut, Stored
+from dynamo_py.wire.messages import Get, Put, Quorum, ReplicaGet, ReplicaPut, Stored
 
 REFUSED = NodeUnavailable("no connection", outcome="not_applied")
 LOST = NodeUnavailable("the connection was lost")
@@ -109,6 +110,109 @@ async def test_an_answer_that_is_no_answer_is_a_protocol_error_and_not_the_end_o
     assert caught.value.outcome == "unknown"
 
 
+# --- repeated puts -------------------------------------------------------------------------------
+
+REPEATED = (7).to_bytes(16, "big")
+"""The write id of ``world.record(value, 7)``."""
+
+
+async def test_a_first_attempt_asks_nobody_what_they_know(world, autojump_clock):
+    await world.put()
+    assert world.peers.of(ReplicaGet) == []
+
+
+@pytest.mark.parametrize("value", [b"v", None])
+async def test_a_repeated_put_is_not_minted_again_where_a_quorum_knows_the_earlier_attempt(
+    world, key, value, autojump_clock
+):
+    world[1].record = record = world.record(value, 7)
+    stored = await world.put(value, write_id=REPEATED, attempt=1)
+    await world.settle()
+    assert stored.siblings == 1
+    assert world.replica.get(0, key) == world[1].record == world[2].record == record
+
+
+async def test_a_repeated_put_that_was_superseded_stays_so(world, key, autojump_clock):
+    earlier = decode_record(world.record(b"earlier", 7))
+    later = Sibling(Dot(9, 1, 1), b"later", 8, bytes(16))
+    world[1].record = encode_record(earlier.update(earlier.context(), later))
+    stored = await world.put(b"earlier", write_id=REPEATED, attempt=1)
+    assert world.values_of(world.replica.get(0, key)) == [b"later"]
+    assert "n0" in stored.acked
+
+
+async def test_a_repeated_put_that_nobody_knows_is_minted_with_its_mark(world, key, autojump_clock):
+    world[1].record = world.record(b"other", 1)
+    await world.put(b"v", write_id=REPEATED, attempt=1)
+    assert [asked.node for asked in world.peers.of(ReplicaGet)] == [0, 1]
+    siblings = decode_record(world.replica.get(0, key)).siblings
+    assert sorted((s.value, s.retried) for s in siblings) == [(b"other", False), (b"v", True)]
+
+
+async def test_a_repeated_put_is_not_minted_where_no_quorum_says_what_it_knows(
+    make_world, key, autojump_clock
+):
+    world = make_world(nodes=3)
+    world[1].error = world[2].error = REFUSED
+    with pytest.raises(QuorumNotMet, match="not repeated") as caught:
+        await world.put(attempt=1)
+    assert (caught.value.outcome, caught.value.required) == ("unknown", 2)
+    assert (caught.value.acked, caught.value.retryable) == ((), True)
+    assert world.replica.get(0, key) is None
+    assert world.peers.of(ReplicaPut) == []
+
+
+async def test_a_coordinator_that_knows_the_earlier_attempt_itself_asks_nobody(
+    world, key, autojump_clock
+):
+    await world.put()
+    held = world.replica.get(0, key)
+    await world.put(attempt=1)
+    assert world.peers.of(ReplicaGet) == []
+    assert world.replica.get(0, key) == held
+
+
+async def test_a_repeated_put_that_needs_one_alone_is_carried_out_by_one_alone(
+    make_world, key, autojump_clock
+):
+    world = make_world(nodes=3)
+    world[1].error = world[2].error = REFUSED
+    stored = await world.put(w=1, attempt=1)
+    assert stored.acked == ["n0"]
+
+
+async def test_a_repeated_put_finds_stand_ins_in_time_for_both_of_its_halves(world, autojump_clock):
+    """Who reaches W for the write reaches R for the read: silent primaries cost each its budget."""
+    world[1].is_silent = world[2].is_silent = world[4].is_silent = True
+    stored = await world.put(attempt=1, timeout_s=2.0)
+    assert stored.acked == ["n0", "n3"]
+
+
+async def test_a_node_that_stands_in_keeps_the_earlier_attempt_that_it_finds_as_its_hint(
+    make_world, key, autojump_clock
+):
+    world = make_world(me=4)
+    world.links.answers.update({0: LOST, 1: REFUSED, 2: REFUSED})
+    world[0].error = world[1].error = REFUSED
+    world[2].record = record = world.record(b"v", 7)
+    await world.put(b"v", write_id=REPEATED)
+    assert world.replica.get(0, key) is None
+    assert world.replica.get_hint(0, key).record == record
+
+
+async def test_an_attempt_after_a_forwarding_of_unknown_end_counts_as_a_repeated_one(
+    make_world, key, autojump_clock
+):
+    world = make_world(me=4)
+    world.links.answers.update({0: LOST, 1: REFUSED, 2: REFUSED})
+    for k in range(4):
+        world[k].error = REFUSED
+    with pytest.raises(QuorumNotMet, match="not repeated") as caught:
+        await world.put()
+    assert caught.value.outcome == "unknown"
+    assert world.replica.get_hint(0, key) is None
+
+
 # --- put only if absent -------------------------------------------------------------------------
 
 
@@ -123,6 +227,15 @@ async def test_if_absent_refuses_where_a_value_is_found(world, autojump_clock):
 async def test_if_absent_lets_the_same_write_through_again(world, autojump_clock):
     world[0].record = world[1].record = world.record(b"v", 0)
     await world.put(if_absent=True, write_id=bytes(16))
+
+
+async def test_if_absent_lets_a_write_through_again_that_was_superseded(world, autojump_clock):
+    earlier = decode_record(world.record(b"earlier", 7))
+    later = Sibling(Dot(9, 1, 1), b"later", 8, bytes(16))
+    world[0].record = world[1].record = encode_record(earlier.update(earlier.context(), later))
+    await world.put(if_absent=True, write_id=REPEATED, attempt=1)
+    await world.settle()
+    assert world.values_of(world[1].record) == [b"later"]
 
 
 async def test_if_absent_takes_a_tombstone_for_nothing(world, autojump_clock):
@@ -166,3 +279,15 @@ async def test_a_write_refused_here_may_have_happened_where_it_was_forwarded_to(
     with pytest.raises(Overloaded) as caught:
         await outsider.put()
     assert caught.value.outcome == outcome
+
+
+@pytest.mark.parametrize(("first", "doubted"), [(LOST, 1), (REFUSED, 0)])
+async def test_who_may_have_a_forwarded_write_unread_is_in_doubt(
+    outsider, first, doubted, autojump_clock
+):
+    under_way = outsider.coordinator._under_way
+    for node in outsider.view.nodes:
+        under_way.flushed(node, 0)
+    outsider.links.answers.update({0: first, 1: STORED})
+    await outsider.put()
+    assert len(under_way.doubted(outsider.view.nodes)) == doubted

@@ -10,7 +10,16 @@ import pytest
 
 from dynamo_py.coordinator.peers import Peers
 from dynamo_py.errors import DynamoError, NodeUnavailable
-from dynamo_py.wire.messages import Message, OtherWalk, ReplicaAck, ReplicaGet, Table, TableEntry
+from dynamo_py.wire.messages import (
+    HandOff,
+    Message,
+    OtherWalk,
+    ReplicaAck,
+    ReplicaGet,
+    ReplicaPut,
+    Table,
+    TableEntry,
+)
 
 ME, OTHER = b"m" * 16, b"o" * 16
 MESSAGE = ReplicaGet(0, b"b\0k", 1)
@@ -93,3 +102,57 @@ def test_a_replica_that_stays_of_its_opinion_is_not_asked_for_ever():
     found = ask(OTHER, [OtherWalk([]), OtherWalk([])])
     assert len(found.links.requests) == 2
     assert found.replies == [OtherWalk([])]
+
+
+# --- what is under way -----------------------------------------------------------------------
+
+PUT = ReplicaPut(3, b"b\0k", 1, b"record")
+
+
+class HeldLinks(FakeLinks):
+    """Links on which nothing is answered before a test says so."""
+
+    def request(self, address, message, *, wait_s, on_reply, trace_id):
+        self.requests.append((address, message))
+        self.answer = on_reply
+
+
+def sent(message) -> tuple[Peers, HeldLinks, list[bool]]:
+    """A message on its way; the list has something in it once nothing is under way any more."""
+    links, finished = HeldLinks(), []
+    peers = Peers(cast(Any, links), FakeTables(False), lambda message, on_reply: None)
+    view = SimpleNamespace(me=ME, address_of=lambda node: node[:1].decode())
+    peers.under_way.flushed(OTHER, 0)
+    peers.ask(cast(Any, view), OTHER, message, wait_s=1.0, on_reply=lambda reply: None)
+    peers.under_way.when_finished(3, lambda: finished.append(True))
+    return peers, links, finished
+
+
+@pytest.mark.parametrize("message", [PUT, HandOff(3, b"b\0k", 1, b"record")])
+def test_a_record_is_under_way_until_it_was_answered(message):
+    peers, links, finished = sent(message)
+    assert finished == []
+    links.answer(ReplicaAck(True))
+    assert finished == [True]
+    assert peers.under_way.doubted([OTHER]) == {}
+
+
+def test_a_record_that_is_sent_again_is_under_way_still():
+    _, links, finished = sent(PUT)
+    links.answer(OtherWalk([]))
+    assert finished == []
+    links.answer(ReplicaAck(True))
+    assert finished == [True]
+
+
+def test_who_was_sent_a_record_and_did_not_answer_is_in_doubt_before_the_work_has_ended():
+    peers, links, _ = sent(PUT)
+    doubted: list[list[bytes]] = []
+    peers.under_way.when_finished(3, lambda: doubted.append(list(peers.under_way.doubted([OTHER]))))
+    links.answer(NodeUnavailable("the link was lost"))
+    assert doubted == [[OTHER]]
+
+
+def test_a_question_carries_nothing():
+    _, _, finished = sent(MESSAGE)
+    assert finished == [True]

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamo_py.coordinator.plan import Needs, majority, needs_of_read, needs_of_write
+from dynamo_py.coordinator.plan import (
+    Needs,
+    majority,
+    needs_of_read,
+    needs_of_write,
+    read_before_repeating,
+)
 from dynamo_py.errors import InvalidRequest
 from dynamo_py.wire.messages import ALL, MAJORITY, Quorum
 
@@ -63,3 +69,12 @@ def test_dw_above_w_asks_for_so_many_acknowledgements(n, data):
 def test_an_explicit_dw_is_refused_where_nothing_is_durable_when_acknowledged(n):
     with pytest.raises(InvalidRequest, match="dw"):
         needs_of_write(Quorum(0, 1), n, is_durable=False)
+
+
+@given(N, st.data())
+def test_a_put_is_repeated_after_a_majority_said_what_it_knows_or_as_many_as_it_needs(n, data):
+    w, dw = data.draw(st.integers(0, n)), data.draw(st.integers(0, n))
+    write = Quorum(w, dw, data.draw(st.integers(0, n)))
+    needs = needs_of_read(read_before_repeating(write, n), n)
+    assert needs.primaries == 0
+    assert needs.answers == min(majority(n), needs_of_write(write, n, is_durable=True).answers)

@@ -55,10 +55,15 @@ def test_what_begins_later_is_not(under_way):
 
 def test_work_that_fails_has_ended(under_way):
     finished = []
-    with pytest.raises(ValueError, match="broken"), under_way.work_on(3):
-        finished = waits_for(under_way, 3)
-        raise ValueError("broken")
-    assert finished == [True]
+
+    def fail() -> None:
+        with under_way.work_on(3):
+            finished.append(waits_for(under_way, 3))
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail()
+    assert finished == [[True]]
 
 
 def test_barriers_without_end_are_refused(under_way, monkeypatch):

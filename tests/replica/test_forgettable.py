@@ -36,7 +36,12 @@ def timestamp(ms: int = NOW_MS) -> int:
 
 
 def sibling(
-    boot: int, counter: int = 1, value: bytes | None = b"v", *, expires_ms: int = 0, ms: int = NOW_MS
+    boot: int,
+    counter: int = 1,
+    value: bytes | None = b"v",
+    *,
+    expires_ms: int = 0,
+    ms: int = NOW_MS,
 ) -> Sibling:
     dot = Dot(boot, 1, counter)
     return Sibling(dot, value, timestamp(ms), b"w%d.%d" % (boot, counter), False, expires_ms)

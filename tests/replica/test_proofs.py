@@ -25,9 +25,7 @@ class Home:
         self.replica = node.replica
         self.committed: dict[tuple, bytes] = {}
         self.damaged: set[tuple] = set()
-        self.proofs = Proofs(
-            node.store, node.replica.hints, self.read, wall_ms=lambda: node.now_ms
-        )
+        self.proofs = Proofs(node.store, node.replica.hints, self.read, wall_ms=lambda: node.now_ms)
         self.replica._on_record = lambda partition, key, record: self.proofs.note(partition, key)
         self.shown: list[list[Seen] | StorageError] = []
 
@@ -106,7 +104,10 @@ def test_a_copy_that_changes_while_the_proof_waits_for_the_disk_is_not_shown(hom
     home.ask()
     # What is committed with the proof came after it was asked for, and may be lost again.
     home.replica.merge(
-        PARTITION, KEY, home.write(b"v", key=b"bucket\0x").encoded, hinted_for=None,
+        PARTITION,
+        KEY,
+        home.write(b"v", key=b"bucket\0x").encoded,
+        hinted_for=None,
         on_commit=_ignore,
     )
     home.commit()
@@ -226,6 +227,19 @@ def test_a_copy_that_has_changed_pending_or_not_is_left_alone(home):
     assert not home.replica.forget(PARTITION, KEY, digest, is_dropped=True)
     assert home.replica.get(PARTITION, KEY) is not None
     assert not home.replica.forget(PARTITION, b"bucket\0nothing", 0, is_dropped=True)
+
+
+def test_another_tombstone_is_another_copy(home):
+    first = home.write(None)
+    newer = home.replica.write(
+        PARTITION,
+        KEY,
+        Write(first.record.context(), None, b"j" * 16, False, 0),
+        hinted_for=None,
+        on_commit=_ignore,
+    )
+    assert not home.replica.forget(PARTITION, KEY, digest_of(KEY, first.encoded), is_dropped=True)
+    assert home.replica.get(PARTITION, KEY) == newer.encoded
 
 
 def test_a_value_is_never_dropped_whatever_was_proved(home):

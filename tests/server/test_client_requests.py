@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import pytest
 import trio
 import trio.testing
 
+from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.errors import InvalidRequest, Overloaded, ProtocolError, QuorumNotMet
 from dynamo_py.server.client_requests import ClientRequests
 from dynamo_py.wire.codec import encode_body
@@ -82,6 +84,7 @@ class Door:
         self.link = FakeLink()
         self.administration: list[Message] = []
         self.latencies: list[float] = []
+        self.under_way = UnderWay()
         self.requests = ClientRequests(
             cast(Any, self.coordinator),
             monotonic=trio.current_time,
@@ -89,6 +92,7 @@ class Door:
             administration=self._administer,
             requests_max=REQUESTS_MAX,
             on_latency=self.latencies.append,
+            under_way=self.under_way,
         )
 
     async def _administer(self, message, deadline):
@@ -183,6 +187,31 @@ async def test_past_its_bound_a_node_sheds_load_before_it_decodes(door, autojump
     await door.answered(REQUESTS_MAX)
     door.send(get(), 101)
     await door.answered(REQUESTS_MAX + 1)
+
+
+@pytest.mark.parametrize("is_forwarded", [False, True])
+async def test_a_request_is_under_way_from_its_frame_to_its_answer(
+    door, autojump_clock, is_forwarded
+):
+    finished: list[int] = []
+    door.send(put(), 1, is_forwarded=is_forwarded)
+    door.under_way.when_finished(3, lambda: finished.append(1))
+    assert door.coordinator.calls == [], "no task has begun with it yet"
+    assert finished == []
+    door.coordinator.gate.set()
+    await door.answered(1)
+    assert finished == [1]
+
+
+async def test_a_request_of_this_process_is_under_way_too(door, autojump_clock):
+    finished: list[int] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(door.requests.ask, put(), timeout_s=5))
+        await trio.sleep(0.1)
+        door.under_way.when_finished(3, lambda: finished.append(1))
+        assert finished == []
+        door.coordinator.gate.set()
+    assert finished == [1]
 
 
 async def test_a_body_that_is_no_message_ends_the_link(door, autojump_clock):

@@ -10,6 +10,7 @@ import pytest
 from dynamo_py.errors import NodeUnavailable, ProtocolError
 from dynamo_py.server.peer_requests import PeerRequests
 from dynamo_py.wire.codec import encode_body
+from dynamo_py.wire.forgetting_messages import Flush
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
     AskEmpty,
@@ -137,6 +138,28 @@ def test_a_node_says_whether_it_is_empty_and_what_it_holds(room):
 def test_a_node_says_how_far_it_remembers_another_to_have_come(room):
     room.send(AskProgress(NODE))
     assert room.replies == [Progress(7)]
+
+
+class OtherLink:
+    """A link that notes what had been replied when it was closed."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.closed: list[list[object]] = []
+
+    def close(self, reason) -> None:
+        self.closed.append(list(self.room.replies))
+
+
+def test_a_flush_ends_the_older_links_of_its_node_before_it_is_answered(room):
+    older, other = OtherLink(room), OtherLink(room)
+    callers = room.requests._callers
+    callers.add(cast(Any, older), NODE)
+    callers.add(cast(Any, other), b"o" * 16)
+    callers.add(cast(Any, room), NODE)
+    room.send(Flush())
+    assert (older.closed, other.closed) == ([[]], [])
+    assert room.replies == [Done()]
 
 
 def test_a_join_and_a_forwarded_request_are_handed_over(room):
