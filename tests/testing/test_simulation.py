@@ -7,6 +7,7 @@ import trio
 
 from dynamo_py.errors import DynamoError, InvalidRequest, QuorumNotMet
 from dynamo_py.testing import Simulation
+from dynamo_py.testing.final_state import hints_of
 
 
 def simulate(main, *, seed=1, nodes=5, **fields):
@@ -64,12 +65,12 @@ def test_one_seed_is_one_course_of_events_and_another_seed_another_one():
 def test_a_split_leaves_both_sides_writable_and_siblings_meet_when_it_heals():
     async def main(sim):
         sim.split([1, 2], [3, 4, 5])
-        one, two = sim.host(1).config.name, sim.host(3).config.name
-        assert one != two
         await sim_put_on(sim, "left", [1, 2])
         await sim_put_on(sim, "right", [3, 4, 5])
         sim.heal()
         await sim.wait_converged()
+        while any(hints_of(sim).values()):  # What a side had no primary for, it keeps as hints.
+            await trio.sleep(0.1)
         found = await sim.store.bucket("b").get("k", r="all")
         return sorted(found.values)
 
