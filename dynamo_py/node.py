@@ -21,7 +21,7 @@ from dynamo_py.cluster.founding import cluster_state
 from dynamo_py.cluster.joining import Admissions
 from dynamo_py.cluster.membership import Addresses, Membership
 from dynamo_py.cluster.state import ClusterState
-from dynamo_py.cluster.view import ClusterView, Placement
+from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import NodeConfig
 from dynamo_py.coordinator.assembly import coordinator_of
 from dynamo_py.coordinator.peers import Peers
@@ -54,7 +54,6 @@ from dynamo_py.storage.engine import Space
 from dynamo_py.storage.node_storage import NodeStorage
 from dynamo_py.upkeep.background import Background, Copies
 from dynamo_py.upkeep.confirming import Confirming
-from dynamo_py.upkeep.discarding import discard_all
 from dynamo_py.upkeep.giving import Giving
 from dynamo_py.upkeep.hint_replay import HintReplay
 from dynamo_py.upkeep.progress import OwnProgress
@@ -155,7 +154,7 @@ class Node:
                     await self.committer.aclose()
 
     async def wait_ready(self) -> None:
-        """Wait until this node has tokens, and may vote for every partition it holds."""
+        """Wait until this node serves, has tokens, and may vote for every partition it holds."""
         while not self.is_ready:
             with trio.move_on_after(0.1):
                 await self.membership.wait_changed()
@@ -164,7 +163,10 @@ class Node:
     def is_ready(self) -> bool:
         """Whether it is what `wait_ready` waits for."""
         owns_tokens = self.config.weight == 0 or self._me in self.view.ring.nodes
-        return owns_tokens and not self.completeness.voteless()
+        return owns_tokens and self._is_serving() and not self.completeness.voteless()
+
+    def _is_serving(self) -> bool:
+        return not self.completeness.is_in_doubt
 
     @property
     def view(self) -> ClusterView:
@@ -247,14 +249,20 @@ class Node:
             self.membership,
             peers,
             begin_again=self.background.completing.begin_again,
-            discard=partial(discard_all, self.committer, state.partitions),
+            discard=partial(self.background.discard, self.committer),
         )
-        self._admissions = Admissions(state, lambda: self.view, self.links, is_empty=self.is_empty)
+        self._admissions = Admissions(
+            state,
+            lambda: self.view,
+            self.links,
+            is_empty=self.is_empty,
+            is_serving=self._is_serving,
+        )
         self._assemble_requests(peers)
         self._is_assembled = True
         self.background.completing.begin_what_is_missing()
         self.membership.observe(self._on_view)
-        self.membership.on_placement = self._on_placement
+        self.membership.on_placement = self.background.on_placement
 
     def _assemble_requests(self, peers: Peers) -> None:
         clock, slow = self.environment.clock, SlowRequests()
@@ -286,7 +294,7 @@ class Node:
             requests_max=self.config.server.client_requests_max,
             on_latency=self.throttle.note,
             under_way=self._under_way,
-            is_serving=lambda: not self.completeness.is_in_doubt,
+            is_serving=self._is_serving,
         )
         self._peer_requests = PeerRequests(
             self._replica_requests,
@@ -359,19 +367,18 @@ class Node:
         if self._http_socket is not None:
             shown = application(self, self._administration.status)
             nursery.start_soon(serve_on, self._http_socket, shown)
-        giving = Giving(self.membership, self.environment.offload, is_empty=self.is_empty)
         for name, loop in (
             ("membership", self.membership.run),
             ("confirming", self.confirming.run),
-            ("giving", giving.run),
         ):
             nursery.start_soon(self.supervisor.supervise, name, loop)
         nursery.start_soon(self._start_background)
 
     async def _start_background(self) -> None:
-        """What an old directory holds must not be told to anybody: so not before it is no doubt."""
+        """Nobody is to be told what an old directory holds: so not before that is ruled out."""
         await self.confirming.confirmed.wait()
-        for name, loop in self.background.loops():
+        giving = Giving(self.membership, self.environment.offload, is_empty=self.is_empty)
+        for name, loop in (("giving", giving.run), *self.background.loops()):
             self._nursery.start_soon(self.supervisor.supervise, name, loop)
 
     async def _drain(self) -> None:
@@ -413,9 +420,6 @@ class Node:
     def _on_link_lost(self, address: str) -> None:
         if self._is_assembled:
             self.membership.link_lost(address)
-
-    def _on_placement(self, before: Placement) -> None:
-        self.background.on_placement(before)
 
     def _on_view(self, view: ClusterView) -> None:
         known = {

@@ -221,7 +221,7 @@ class RemoteRequests:
 
     async def _pause(self, last: DynamoError | None, deadline: float) -> None:
         """Everybody has been asked: wait a moment before the next round."""
-        wanted_s = last.retry_after if isinstance(last, Overloaded) else PAUSE_S
+        wanted_s = max(PAUSE_S, last.retry_after) if isinstance(last, Overloaded) else PAUSE_S
         jittered_s = wanted_s * self._environment.random.uniform(0.5, 1.5)
         # `retry_after` is a stranger's word: neither beyond the deadline nor below nothing.
         await trio.sleep(max(0.0, min(deadline - self._monotonic(), jittered_s)))

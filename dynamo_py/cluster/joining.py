@@ -46,7 +46,10 @@ class Admissions:
         links: Links,
         *,
         is_empty: Callable[[], bool],
+        is_serving: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``is_serving`` says whether this node's directory is known to be no old one."""
+        self._is_serving = is_serving
         self._state = state
         self._view = view
         self._links = links
@@ -59,7 +62,12 @@ class Admissions:
             # One after the other: two that come at the same moment must not get one name.
             async with self._turn:
                 reply: Message = await admit(
-                    self._state, self._view, self._links, join, is_empty=self._is_empty()
+                    self._state,
+                    self._view,
+                    self._links,
+                    join,
+                    is_empty=self._is_empty(),
+                    is_serving=self._is_serving(),
                 )
             log.info("node admitted", node=join.name, address=join.peer_address)
         except DynamoError as error:
@@ -104,11 +112,13 @@ async def admit(
     join: Join,
     *,
     is_empty: bool,
+    is_serving: bool = True,
 ) -> Table | Readmission:
     """Make the node that sent ``join`` a member, and return the state it starts from.
 
-    ``is_empty`` says so of this node itself. Raises `WrongState` with the reason where that
-    would lose data or confuse.
+    ``is_empty`` says so of this node itself; that is believed where it ``is_serving``. A member
+    is let back in even so: it may be the one whom this node waits for. Raises `WrongState` with
+    the reason where that would lose data or confuse.
     """
     known = state.members.get(join.node)
     if known is not None and known.state == MEMBER:
@@ -117,6 +127,8 @@ async def admit(
     if named is not None:
         _check_returned(view(), named.node, join)
         return Readmission(named.node, state.message())
+    if not is_serving:
+        raise NodeUnavailable("this node has just started: ask again", outcome="not_applied")
     if not is_empty:
         raise not_empty(state.cluster)
     await _check_empty(view, links)

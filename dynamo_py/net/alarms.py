@@ -1,13 +1,14 @@
 """Alarms: plain calls at about a time, for many short waits of which hardly one is waited out.
 
 A trio cancel scope for each request costs as much as the request's own work. Here a wait
-costs one push onto a heap, and one task looks every `TICK_S` for what is due, while there is
-anything at all. Knows nothing of requests.
+costs one push onto a heap, and one task sleeps until the first of them, `TICK_S` at least.
+Knows nothing of requests.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 
 import trio
@@ -39,13 +40,17 @@ class Alarms:
         self._heap: list[tuple[float, int, Alarm]] = []
         self._number = 0
         self._armed = Signal()
+        self._looks_at = math.inf
+        """When `run` looks next; an alarm before that wakes it."""
 
     def set(self, delay_s: float, call: Callable[[], None]) -> Alarm:
         """Have ``call`` called, once, ``delay_s`` from now or up to a tick later."""
         alarm = Alarm(call)
         self._number += 1  # Of two for one moment the one that was set first goes first.
-        heapq.heappush(self._heap, (self._monotonic() + delay_s, self._number, alarm))
-        if len(self._heap) == 1:
+        due = self._monotonic() + delay_s
+        heapq.heappush(self._heap, (due, self._number, alarm))
+        if due + TICK_S < self._looks_at:
+            self._looks_at = due + TICK_S
             self._armed.set()
         return alarm
 
@@ -54,9 +59,14 @@ class Alarms:
         while True:
             self._drop_cancelled()
             if not self._heap:
+                self._looks_at = math.inf
                 await self._armed.wait()
-            await trio.sleep(TICK_S)
-            self._go_off(self._monotonic())
+            else:
+                now = self._monotonic()
+                self._looks_at = max(self._heap[0][0], now + TICK_S)
+                with trio.move_on_after(self._looks_at - now):
+                    await self._armed.wait()
+                self._go_off(self._monotonic())
 
     def _drop_cancelled(self) -> None:
         """Forget those that nobody waits for any more, or an idle node would tick on for them."""

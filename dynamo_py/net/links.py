@@ -26,7 +26,8 @@ from dynamo_py.wire.messages import Hello, Message
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 1.0
 SWEEP_S = 0.02
-"""How often overdue requests are looked for while any is open."""
+SWEEP_S_MAX = 0.1
+"""How soon overdue requests are looked for while any is open: so late may one be ended."""
 LINKS_MAX = 1024
 
 
@@ -231,7 +232,8 @@ class Links:
             if not deadlines:
                 await self._asked.wait()
             else:
-                await trio.sleep(SWEEP_S)
+                left_s = min(deadlines) - self._environment.clock.monotonic()
+                await trio.sleep(min(max(left_s, SWEEP_S), SWEEP_S_MAX))
 
     def _sweep_once(self) -> list[float]:
         now = self._environment.clock.monotonic()

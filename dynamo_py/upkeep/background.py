@@ -14,13 +14,16 @@ from dynamo_py.cluster.view import ClusterView, Placement
 from dynamo_py.config import NodeConfig
 from dynamo_py.coordinator.peers import Peers
 from dynamo_py.environment import Clock
+from dynamo_py.log import get_logger
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.forgettable import Forgettable
 from dynamo_py.replica.proofs import Proofs
 from dynamo_py.replica.replica import Replica
+from dynamo_py.replica.store import Store
 from dynamo_py.replica.trees import Trees
 from dynamo_py.upkeep.building import Building
 from dynamo_py.upkeep.completing import Completing
+from dynamo_py.upkeep.discarding import discard_all
 from dynamo_py.upkeep.exchange import Exchanges
 from dynamo_py.upkeep.exchanging import Exchanging
 from dynamo_py.upkeep.forgetting import Forgetting
@@ -29,6 +32,8 @@ from dynamo_py.upkeep.listing import Listings
 from dynamo_py.upkeep.throttle import Throttle
 
 Loop = Callable[[], Awaitable[None]]
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Background:
         tell_hint_targets: Callable[[tuple[bytes, ...]], None],
     ) -> None:
         """``tell_hint_targets`` lets all nodes know for whom this one keeps hints."""
+        self._copies = copies
+        self._view = view
         replica = copies.replica
         self.building = Building(copies.trees, throttle)
         self.listings = Listings(replica, throttle)
@@ -110,6 +117,21 @@ class Background:
         """The table has changed."""
         self.completing.on_placement(before)
         self.hint_replay.on_placement(before)
+
+    async def discard(self, store: Store) -> int:
+        """Throw records and hints away, once each copy is begun again; how many there were.
+
+        All of them, but for copies that no other node has. Raises what ``store`` raises.
+        """
+        copies, completeness = self._copies, self._copies.completeness
+        kept = [p for p in completeness.held() if not completeness.sources(p)]
+        if kept:
+            log.error("not discarded: no other node has a copy", partitions=len(kept))
+        try:
+            return await discard_all(store, self._view().ring.partitions, kept=kept)
+        finally:
+            copies.trees.mark_all_dirty()
+            copies.replica.hints.recount()
 
     def figures(self) -> dict[str, float]:
         """Figures by metric name."""

@@ -67,7 +67,7 @@ class Confirming:
         """In doubt from now on, if there is any other member. Raises `DynamoError`.
 
         ``begin_again`` makes every copy incomplete; to be on disk with what is submitted next.
-        ``discard`` empties the copies, and says of how many records.
+        ``discard`` throws records and hints away, and says how many.
         """
         self._progress = progress
         self._completeness = completeness
@@ -81,7 +81,8 @@ class Confirming:
         """How far each member remembers this node's store to have come."""
         self._promised: dict[bytes, int] = {}
         """How far it had come when it last took part in a proof, as each member knows."""
-        self._asked: set[bytes] = set()
+        self._asked: set[tuple[bytes, type[Message]]] = set()
+        """Who is just being asked what."""
         self._answered = trio.Event()
         self._told: int | None = None
         if len(self._view.nodes) > 1:
@@ -131,17 +132,26 @@ class Confirming:
         self._answered = trio.Event()
         view = self._view
         for seen in view.others_up:
-            node = seen.node
-            if seen.peer_address and not self._has_said_all(node) and node not in self._asked:
-                self._asked.add(node)
-                for question in (AskPromised(view.me), AskProgress(view.me)):
-                    on_reply = partial(self._on_reply, node)
-                    self._peers.ask(view, node, question, wait_s=ASK_S, on_reply=on_reply)
+            if seen.peer_address:
+                self._ask_member(view, seen.node)
         with trio.move_on_after(AGAIN_S):
             await self._answered.wait()
 
-    def _on_reply(self, node: bytes, reply: Message | DynamoError) -> None:
-        self._asked.discard(node)
+    def _ask_member(self, view: ClusterView, node: bytes) -> None:
+        """Ask what it has not said, and is not being asked already."""
+        for question, said in (
+            (AskPromised(view.me), self._promised),
+            (AskProgress(view.me), self._said),
+        ):
+            asked = (node, type(question))
+            if node not in said and asked not in self._asked:
+                self._asked.add(asked)
+                on_reply = partial(self._on_reply, asked)
+                self._peers.ask(view, node, question, wait_s=ASK_S, on_reply=on_reply)
+
+    def _on_reply(self, asked: tuple[bytes, type[Message]], reply: Message | DynamoError) -> None:
+        node, _ = asked
+        self._asked.discard(asked)
         if isinstance(reply, Progress):
             self._said[node] = reply.sequence
         elif isinstance(reply, Promised):

@@ -56,7 +56,9 @@ def state(store) -> ClusterState:
     return ClusterState(store, told)
 
 
-async def let_in(state, links=None, *, join=JOIN, is_empty=True, addresses=None, up=(A, B)):
+async def let_in(
+    state, links=None, *, join=JOIN, is_empty=True, addresses=None, up=(A, B), is_serving=True
+):
     """Ask the founder, whose view has the members of ``state``, these of them up."""
     known = {B: "b"} if addresses is None else addresses
     view = SimpleNamespace(
@@ -67,7 +69,14 @@ async def let_in(state, links=None, *, join=JOIN, is_empty=True, addresses=None,
         is_up=lambda node: node in up,
         name_of=lambda node: state.members.get(node).name,
     )
-    return await admit(state, lambda: cast(Any, view), cast(Any, links), join, is_empty=is_empty)
+    return await admit(
+        state,
+        lambda: cast(Any, view),
+        cast(Any, links),
+        join,
+        is_empty=is_empty,
+        is_serving=is_serving,
+    )
 
 
 async def test_a_new_node_becomes_a_member_and_is_given_the_state(state):
@@ -98,6 +107,19 @@ async def test_a_member_that_is_down_comes_back_at_its_address_on_an_empty_disk(
     assert reply == Readmission(B, state.message())
     assert state.members.get(B) == MEMBER_B, "with the weight and the zone that it had"
     assert state.members.get(C) is None
+
+
+async def test_a_node_in_doubt_lets_nobody_new_in_and_a_lost_member_back(state):
+    """An old directory may be empty, and know too few members; but a majority must get back."""
+    state.merge([], [MEMBER_B])
+    links = ScriptedLinks(b=Emptiness(True))
+    with pytest.raises(NodeUnavailable, match="ask again") as refused:
+        await let_in(state, links, is_serving=False)
+    assert (refused.value.retryable, refused.value.outcome) == (True, "not_applied")
+    assert links.asked == []
+    assert state.members.get(C) is None
+    returned = await let_in(state, join=Join(C, "n2", "", 5, "b"), up=(A,), is_serving=False)
+    assert returned == Readmission(B, state.message())
 
 
 async def test_a_member_that_was_not_found_down_yet_is_to_ask_again(state):

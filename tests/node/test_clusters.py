@@ -267,58 +267,6 @@ async def test_a_copy_cannot_be_completed_while_a_source_is_gone(cluster):
     assert n1 not in loser.completeness.sources(0)
 
 
-async def test_alone_a_node_that_starts_again_answers_and_does_not_vote(cluster):
-    """Nobody can say that its directory is not an old copy."""
-    await cluster.start_many(3)
-    async with cluster.store_at("n1") as store:
-        await store.bucket(BUCKET).put("k", b"v", w="all")
-    for name in ("n1", "n2", "n3"):
-        await cluster.stop(name)
-    node = await cluster.start("n1")
-    assert not node.is_ready
-    assert node.facts().incomplete == 32
-    async with cluster.store_at("n1") as store:
-        found = await store.bucket(BUCKET).get("k", r=1)
-        assert (found.values, found.degraded) == ((b"v",), True)
-    await cluster.start("n2")
-    await cluster.wait_for(lambda: node.is_ready)
-    async with cluster.store_at("n1") as store:
-        found = await store.bucket(BUCKET).get("k", r=1)
-        assert (found.values, found.degraded) == ((b"v",), False)
-
-
-async def test_a_directory_that_is_rolled_back_is_noticed_and_filled_again(
-    cluster, tmp_path, caplog
-):
-    await cluster.start_many(3)
-    await cluster.stop("n2")
-    shutil.copytree(tmp_path / "n2", tmp_path / "copy")
-    await cluster.start("n2")
-    await cluster.wait_settled()
-    node = cluster["n2"]._me
-    before = cluster["n1"].membership.progress_of(node)
-    async with cluster.store_at("n1") as store:
-        for number in range(30):
-            await store.bucket(BUCKET).put(f"k{number}", b"v", w="all")
-    others = [cluster["n1"], cluster["n3"]]
-    await cluster.wait_for(
-        lambda: all(other.membership.progress_of(node) > before for other in others)
-    )
-    await cluster.crash("n2")
-    shutil.rmtree(tmp_path / "n2")
-    shutil.copytree(tmp_path / "copy", tmp_path / "n2")
-    returned = await cluster.start("n2")
-    assert returned.committer.stats().records == 0
-    assert not returned.is_ready
-    await cluster.wait_settled()
-    assert returned.committer.stats().records == 30
-    await cluster.crash("n2")
-    again = await cluster.start("n2")
-    await cluster.wait_settled()
-    assert again.completeness.statistics() == {"held": 32, "complete": 32}
-    assert caplog.text.count("rolled back: ") == 1, "and not at the next start"
-
-
 # --- lost directories ---------------------------------------------------------------------------
 
 

@@ -10,7 +10,13 @@ import trio
 import trio.testing
 
 from dynamo_py.coordinator.under_way import UnderWay
-from dynamo_py.errors import InvalidRequest, Overloaded, ProtocolError, QuorumNotMet
+from dynamo_py.errors import (
+    InvalidRequest,
+    NodeUnavailable,
+    Overloaded,
+    ProtocolError,
+    QuorumNotMet,
+)
 from dynamo_py.server.client_requests import ClientRequests
 from dynamo_py.wire.codec import encode_body
 from dynamo_py.wire.frames import STALE_RING, Frame
@@ -24,6 +30,7 @@ from dynamo_py.wire.messages import (
     Message,
     Put,
     Quorum,
+    Scan,
     Stored,
 )
 
@@ -85,6 +92,7 @@ class Door:
         self.administration: list[Message] = []
         self.latencies: list[float] = []
         self.under_way = UnderWay()
+        self.is_serving = True
         self.requests = ClientRequests(
             cast(Any, self.coordinator),
             monotonic=trio.current_time,
@@ -93,6 +101,7 @@ class Door:
             requests_max=REQUESTS_MAX,
             on_latency=self.latencies.append,
             under_way=self.under_way,
+            is_serving=lambda: self.is_serving,
         )
 
     async def _administer(self, message, deadline):
@@ -124,6 +133,10 @@ def get(*, ring=DIGEST) -> Get:
 
 def put() -> Put:
     return Put(KEY, b"v", b"", bytes(16), 0, Quorum(), DIGEST)
+
+
+def scan() -> Scan:
+    return Scan(0, b"b\0", b"", 10, Quorum(), DIGEST)
 
 
 @pytest.fixture
@@ -302,3 +315,30 @@ async def test_a_request_of_this_process_itself_gets_its_error_raised(door, auto
     with pytest.raises(InvalidRequest):
         await door.requests.ask(Done(), timeout_s=1)
     assert door.requests.statistics()["under_way"] == 0
+
+
+@pytest.mark.parametrize("is_forwarded", [False, True])
+async def test_a_node_in_doubt_answers_for_no_key_and_tells_that_it_did_nothing(door, is_forwarded):
+    door.coordinator.gate.set()
+    door.is_serving = False
+    asked = [get(), put()] if is_forwarded else [get(), put(), scan()]
+    for number, message in enumerate(asked):
+        door.send(message, number, is_forwarded=is_forwarded)
+        await door.answered(number + 1)
+        reply, _ = door.link.replies[number]
+        assert isinstance(reply, Failure)
+        assert (reply.kind, reply.outcome) == ("NodeUnavailable", "not_applied")
+    assert door.coordinator.calls == []
+    with pytest.raises(NodeUnavailable):
+        await door.requests.ask(get(), timeout_s=1)
+    door.is_serving = True
+    door.send(get(), 9)
+    await door.answered(len(asked) + 1)
+    assert door.link.replies[9] == (FETCHED, 0)
+
+
+async def test_a_node_in_doubt_says_how_the_cluster_is(door):
+    door.is_serving = False
+    door.send(GetRing(), 1)
+    await door.answered(1)
+    assert door.link.replies[1] == (Done(), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
@@ -24,6 +25,7 @@ from dynamo_py.errors import (
     Damaged,
     DiskFull,
     InvalidRequest,
+    NodeUnavailable,
     ProtocolError,
     StorageError,
     WrongState,
@@ -31,13 +33,23 @@ from dynamo_py.errors import (
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.replica import Replica
 from dynamo_py.replica.store import OnCommit
+from dynamo_py.server.forgetting_requests import ForgettingRequests
 from dynamo_py.server.replica_requests import ANY_WALK, ReplicaRequests
 from dynamo_py.storage.engine import Change, EngineStats, Scanned, Space
 from dynamo_py.storage.memory import MemoryEngine
+from dynamo_py.wire.forgetting_messages import (
+    AskPromised,
+    AskProof,
+    Barrier,
+    Confirm,
+    Forget,
+    Promised,
+)
 from dynamo_py.wire.messages import (
     Done,
     GetPage,
     HandOff,
+    Message,
     OtherWalk,
     Page,
     ReplicaAck,
@@ -46,6 +58,7 @@ from dynamo_py.wire.messages import (
     ReplicaRecord,
     TableEntry,
 )
+from dynamo_py.wire.sync_messages import GetLeaves, GetRecords, GetRoots, GetTree
 from ring import Ring
 
 ME, OTHER = b"m" * 16, b"o" * 16
@@ -96,7 +109,13 @@ class Store:
 
 
 class Home:
-    def __init__(self, *, is_durable: bool = True, me: bytes = ME) -> None:
+    def __init__(
+        self,
+        *,
+        is_durable: bool = True,
+        me: bytes = ME,
+        forgetting: ForgettingRequests | None = None,
+    ) -> None:
         self.store = Store()
         replica = Replica(
             self.store,
@@ -112,7 +131,11 @@ class Home:
         self.entries = placement.walk_entries(1)
         self.completeness = Completeness(self.store, 4)
         self.requests = ReplicaRequests(
-            replica, self.completeness, lambda: view, is_durable=is_durable
+            replica,
+            self.completeness,
+            lambda: view,
+            is_durable=is_durable,
+            forgetting=forgetting,
         )
 
     def ask(self, message):
@@ -156,6 +179,51 @@ def test_a_commit_that_fails_is_the_answer(home):
 def test_an_answer_says_whether_the_copy_may_vote(home):
     home.completeness.begin(1, ())
     assert home.ask_now(ReplicaGet(1, KEY, home.walk)) == ReplicaRecord(None, True, [])
+
+
+def asked_by_others(home: Home) -> list[Message]:
+    return [
+        ReplicaGet(1, KEY, home.walk),
+        ReplicaPut(1, KEY, home.walk, RECORD),
+        ReplicaPut(1, KEY, home.walk, RECORD, OTHER),
+        HandOff(1, KEY, home.walk, RECORD),
+        GetPage(1, home.walk, b"", b"", 10, False),
+        GetRoots([]),
+        GetTree(1, home.walk, 0, [0]),
+        GetLeaves(1, home.walk, [0], b"", None, []),
+        GetRecords(1, home.walk, [KEY]),
+        AskProof(1, home.walk, OTHER, 1, [KEY]),
+        Barrier(1),
+        Confirm(1, home.walk, OTHER, 1, 1, 1, []),
+        Forget(1, home.walk, 1, []),
+    ]
+
+
+def test_in_doubt_nothing_is_taken_shown_or_answered(home):
+    home.completeness.begin(1, ())
+    home.store.durables.clear()
+    home.completeness.doubt()
+    for message in asked_by_others(home):
+        refusal = home.ask_now(message)
+        assert isinstance(refusal, NodeUnavailable), message
+        assert refusal.outcome == "not_applied"
+    assert home.store.durables == [], "nothing was stored"
+    home.completeness.confirm()
+    assert home.ask_now(ReplicaGet(1, KEY, home.walk)) == ReplicaRecord(None, True, [])
+
+
+def test_what_is_promised_is_said_in_doubt_too_or_nobody_would_ever_serve():
+    asked: list[Message] = []
+
+    class Forgetting:
+        def answer(self, message, reply, other_walk):
+            asked.append(message)
+            reply(Promised(7))
+
+    home = Home(forgetting=cast(Any, Forgetting()))
+    home.completeness.doubt()
+    assert home.ask_now(AskPromised(OTHER)) == Promised(7)
+    assert asked == [AskPromised(OTHER)]
 
 
 def test_a_hint_is_read_with_its_targets(home):

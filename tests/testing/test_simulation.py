@@ -69,8 +69,11 @@ def test_a_split_leaves_both_sides_writable_and_siblings_meet_when_it_heals():
         await sim_put_on(sim, "right", [3, 4, 5])
         sim.heal()
         await sim.wait_converged()
-        while any(hints_of(sim).values()):  # What a side had no primary for, it keeps as hints.
-            await trio.sleep(0.1)
+        with trio.fail_after(60):
+            while True:  # What a side had no primary for, it keeps as hints.
+                if not any(hints_of(sim).values()):
+                    break
+                await trio.sleep(0.1)
         found = await sim.store.bucket("b").get("k", r="all")
         return sorted(found.values)
 
