@@ -28,7 +28,7 @@ import trio
 from dynamo_py.cluster.membership import Membership
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.coordinator.peers import Peers
-from dynamo_py.errors import DynamoError
+from dynamo_py.errors import DynamoError, NodeUnavailable
 from dynamo_py.log import get_logger
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.upkeep.commits import Commits
@@ -81,6 +81,8 @@ class Confirming:
         """How far each member remembers this node's store to have come."""
         self._promised: dict[bytes, int] = {}
         """How far it had come when it last took part in a proof, as each member knows."""
+        self._unlinked: set[bytes] = set()
+        """Those that there was no link to when they were asked last."""
         self._asked: set[tuple[bytes, type[Message]]] = set()
         """Who is just being asked what."""
         self._answered = trio.Event()
@@ -123,8 +125,12 @@ class Confirming:
             await self._ask()
         # A split may have kept what this node told last from a majority, but not from all.
         with trio.move_on_after(STRAGGLERS_S):
-            while any(not self._has_said_all(seen.node) for seen in self._view.others_up):
+            while any(self._may_say_more(seen.node) for seen in self._view.others_up):
                 await self._ask()
+
+    def _may_say_more(self, node: bytes) -> bool:
+        """Whether it is worth to wait for ``node``: not where there is no link to it."""
+        return not self._has_said_all(node) and node not in self._unlinked
 
     async def _ask(self) -> None:
         """Ask those that are up and have not said it; return at an answer, or after a while."""
@@ -146,6 +152,7 @@ class Confirming:
             asked = (node, type(question))
             if node not in said and asked not in self._asked:
                 self._asked.add(asked)
+                self._unlinked.discard(node)
                 on_reply = partial(self._on_reply, asked)
                 self._peers.ask(view, node, question, wait_s=ASK_S, on_reply=on_reply)
 
@@ -156,6 +163,8 @@ class Confirming:
             self._said[node] = reply.sequence
         elif isinstance(reply, Promised):
             self._promised[node] = reply.sequence
+        elif isinstance(reply, NodeUnavailable) and reply.outcome == "not_applied":
+            self._unlinked.add(node)
         if self._has_said_all(node):
             self._answered.set()
 

@@ -160,7 +160,7 @@ async def test_a_hint_anywhere_holds_it_up(make_cluster):
         await put_all(store, [key])
         node, view = cluster["n4"], cluster["n4"].view
         old = held(cluster["n1"], key)
-        node.hint_replay._view = lambda: _NobodyUp()
+        node.hint_replay._view = lambda: _NobodyUp(node.view)
         node.replica.merge(
             view.partition_of(place), place, old, hinted_for=cluster["n1"]._me, on_commit=print
         )
@@ -179,6 +179,12 @@ async def test_a_hint_anywhere_holds_it_up(make_cluster):
 
 class _NobodyUp:
     """A view by which every target is down: replay waits."""
+
+    def __init__(self, view) -> None:
+        self._view = view
+
+    def __getattr__(self, name):
+        return getattr(self._view, name)
 
     def is_up(self, node) -> bool:
         return False
@@ -244,7 +250,7 @@ async def test_what_was_stored_between_proof_and_confirmation_is_no_longer_prove
         async def surface(self, batch, waits_for):
             if not surfaced:
                 node = cluster["n4"]
-                node.hint_replay._view = lambda: _NobodyUp()
+                node.hint_replay._view = lambda: _NobodyUp(node.view)
                 node.replica.merge(
                     batch.partition,
                     place,
