@@ -21,7 +21,6 @@ import trio
 
 from dynamo_py.causality import decode_record
 from dynamo_py.lifetimes import background
-from dynamo_py.storage.engine import Space
 from dynamo_py.testing.checkers import WITHIN_BOUNDS
 from dynamo_py.testing.checkers.replicas import (
     check_no_hints_are_left,
@@ -223,7 +222,7 @@ def main(*, cycles: int, seed: int) -> None:
         f" {figures.virtual_s:,.0f} virtual seconds; {figures.acknowledged:,} of"
         f" {figures.operations:,} operations acknowledged, {figures.degraded:,} of them degraded"
     )
-    click.echo(f"{figures.forgotten:,} times a key was forgotten, {figures.trimmed:,} times trimmed")
+    click.echo(f"{figures.forgotten:,} times a key was forgotten, {figures.trimmed:,} trimmed")
     click.echo(f"{len(figures.violations):,} violations")
     for line in figures.violations[:SHOWN_MAX]:
         click.echo(f"  {line}")
