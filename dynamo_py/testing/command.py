@@ -250,7 +250,7 @@ def run(arguments: Sequence[str], toolbox: Toolbox) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BaseException as error:
+    except BaseException as error:  # noqa: ASYNC103 - an interruption is told by the status
         if not is_interruption(error) and not isinstance(error, click.Abort):
             raise
     click.echo("interrupted", err=True)

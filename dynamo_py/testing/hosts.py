@@ -147,7 +147,8 @@ class Host:
                 await self._changed.wait()
             self._process = trio.CancelScope()
             with self._world.scheduler.belonging_to(self.name):
-                async with trio.open_nursery() as nursery:
+                # A task of its own, since this one does not belong to the host and is not paused.
+                async with trio.open_nursery() as nursery:  # noqa: ASYNC112
                     nursery.start_soon(self._boot)
             if not self._process.cancel_called:
                 await trio.sleep(START_AGAIN_S)

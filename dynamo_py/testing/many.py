@@ -55,6 +55,10 @@ async def carry_out_all(
             nursery.start_soon(_carry_out_lane, number, lane, on_outcome, run_wall_s_max)
 
 
+KILLED_S = 5.0
+"""How long a worker may take to end that is killed."""
+
+
 async def _carry_out_lane(
     number: int, lane: Lane, on_outcome: Callable[[int, Outcome], None], run_wall_s_max: float
 ) -> None:
@@ -64,7 +68,8 @@ async def _carry_out_lane(
             for run in lane.runs:
                 on_outcome(number, await worker.carry_out(run, run_wall_s_max))
         finally:
-            await worker.kill()
+            with trio.move_on_after(KILLED_S, shield=True):
+                await worker.kill()
 
 
 class _WorkerDied(Exception):

@@ -58,7 +58,7 @@ def test_children_belong_to_the_host_of_their_parent() -> None:
         ticker = Ticker()
 
         async def parent() -> None:
-            async with trio.open_nursery() as nursery:
+            async with trio.open_nursery() as nursery:  # noqa: ASYNC112 - a child is the point
                 nursery.start_soon(ticker.run)
 
         async with trio.open_nursery() as nursery:
@@ -315,9 +315,8 @@ def test_a_run_that_fails_ends_though_a_host_is_paused() -> None:
             raise ValueError("main failed")
 
     for seed in SEEDS:
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="main failed")):
             run_in_virtual_time(main, seed=seed)
-        assert caught.group_contains(ValueError, match="main failed")
     assert cleaned_up == len(SEEDS)
 
 
