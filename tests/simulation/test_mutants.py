@@ -13,15 +13,19 @@ WANTED = {
     "counter_reused_after_amnesia",
     "expired_deadline_acknowledged",
     "fallback_counted_twice",
+    "hint_deleted_before_its_ack",
     "hint_not_read",
     "lost_update_by_an_await",
     "merge_drops_concurrent_sibling",
     "missing_directory_sync",
+    "old_directory_not_discarded",
     "old_tombstone_kills_recreated_key",
     "quorum_of_w_minus_1",
     "read_of_incomplete_copy_votes",
     "retry_is_a_second_value",
+    "rollback_not_noticed",
     "stale_read_repair",
+    "tree_keeps_a_dropped_hash",
 }
 
 
