@@ -55,9 +55,9 @@ async def test_a_report_comes_over_whole() -> None:
 
 
 async def test_a_run_that_hangs_is_killed_and_the_next_one_is_run() -> None:
-    found = [outcome for _, outcome in await outcomes_of(lane(23, 1), run_wall_s_max=1.0)]
+    found = [outcome for _, outcome in await outcomes_of(lane(23, 1), run_wall_s_max=6.0)]
     assert [outcome.verdict for outcome in found] == ["died", "passed"]
-    assert found[0].violations == ("the run was killed: it took longer than 1 s",)
+    assert found[0].violations == ("the run was killed: it took longer than 6 s",)
 
 
 async def test_lanes_with_one_iterator_share_the_work() -> None:
