@@ -225,7 +225,9 @@ def test_the_same_seeds_twice_are_the_same(capsys: pytest.CaptureFixture[str]) -
 def test_ctrl_c_ends_many_quickly(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import os, sys\n"
+        "import os, signal, sys\n"
+        # It is ignored in whatever a shell has started in the background, this test too.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"sys.path.insert(0, {str(STAND_IN.parent)!r})\n"
         "from stand_in import METERS, run_standard\n"
         "from dynamo_py.testing.command import Toolbox, run\n"
