@@ -76,7 +76,7 @@ async def test_reads_are_degraded_while_hints_wait_for_one_that_votes_and_not_af
         away = cluster[AWAY]._me
         await cluster.wait_for(lambda: all(node.view.hinted == {away} for node in cluster.nodes))
         for node in cluster.nodes:
-            node.hint_replay._view = lambda: NOBODY_UP
+            node.hint_replay._view = lambda node=node: _NobodyUp(node.view)
         await cluster.start(AWAY)
         await cluster.wait_up(AWAY)
         await cluster.wait_for(lambda: cluster[AWAY].view.hinted == {away})
@@ -93,11 +93,14 @@ async def test_reads_are_degraded_while_hints_wait_for_one_that_votes_and_not_af
 class _NobodyUp:
     """A view by which every target is down: replay waits."""
 
+    def __init__(self, view) -> None:
+        self._view = view
+
+    def __getattr__(self, name):
+        return getattr(self._view, name)
+
     def is_up(self, node) -> bool:
         return False
-
-
-NOBODY_UP = _NobodyUp()
 
 
 async def test_a_holder_that_was_restarted_meanwhile_hands_back_what_it_kept(cluster):
@@ -119,7 +122,7 @@ async def test_a_target_whose_commits_fail_confirms_nothing_and_loses_nothing(cl
     async with cluster.store_at("n1", "n2", "n3") as store:
         hinted = await without_one(cluster, store)
         for node in cluster.nodes:
-            node.hint_replay._view = lambda: NOBODY_UP
+            node.hint_replay._view = lambda node=node: _NobodyUp(node.view)
         target = await cluster.start(AWAY)
         await cluster.wait_up(AWAY)
         engine, failures = target.committer.engine, []
