@@ -61,7 +61,7 @@ class Arrangement:
         self.free = 0
         self.moved = 0
         self._everything = (1 << self.size) - 1
-        self._present = tuple(present)
+        self.present = tuple(present)
         for token, owner in enumerate(present):
             if owner is None:
                 self.free |= 1 << token
@@ -109,7 +109,7 @@ class Arrangement:
             self.held[receiver] ^= bit
             self.counts[receiver] += 1
             self._mark_surplus(receiver)
-        if receiver == self._present[token]:
+        if receiver == self.present[token]:
             self.moved &= ~bit
         else:
             self.moved |= bit
@@ -127,7 +127,7 @@ class Arrangement:
 
     def spare(self, cursor: int) -> int:
         """A token that is free or in surplus, the next from ``cursor`` on."""
-        return self._first(self.free or self.surplus, cursor)
+        return self.first(self.free or self.surplus, cursor)
 
     def chain(
         self, receiver: int, labels: Labels, cursor: int, *, direct: bool = False
@@ -158,10 +158,10 @@ class Arrangement:
                     continue
                 at_no_cost = options & self.moved
                 if at_no_cost:
-                    taken_from[giver] = (node, self._first(at_no_cost, cursor))
+                    taken_from[giver] = (node, self.first(at_no_cost, cursor))
                     queue.appendleft(giver)
                 elif giver not in taken_from:
-                    taken_from[giver] = (node, self._first(options, cursor))
+                    taken_from[giver] = (node, self.first(options, cursor))
                     queue.append(giver)
         return None
 
@@ -196,7 +196,7 @@ class Arrangement:
         for _ in range(CANDIDATES_MAX):
             if not goal:
                 break
-            token = self._first(goal, cursor)
+            token = self.first(goal, cursor)
             goal ^= 1 << token
             candidates.append(token)
         return max(candidates, key=self._surplus_of)
@@ -205,7 +205,7 @@ class Arrangement:
         owner = self.owners[token]
         return 0 if owner is None else self.counts[owner] - self.quotas[owner]
 
-    def _first(self, mask: int, cursor: int) -> int:
+    def first(self, mask: int, cursor: int) -> int:
         """The first token of a set that is not empty, going clockwise from ``cursor``."""
         ahead = mask >> cursor
         if ahead:

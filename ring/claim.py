@@ -11,14 +11,18 @@ How it works, starting from the present owners:
    where no other way is left.
 3. *Repair.* A token that clashes all the same is taken away and its owner gets another by a
    chain; failing that, a short run of tokens around it is rewritten (`ring.rewriting`).
+4. *Sequences.* Where clashes stay, or moves are many, all owners are chosen at once, in rings
+   with few nodes or zones; that is kept where it is better (`ring.sequences`).
+5. *Evening.* Where there are exactly N zones, owners of moved tokens are swapped so that each
+   node bears its share of its zone's replicas (`ring.evening`).
 
 Two tokens clash when they are less than N apart and their owners are one node or, where there
 are at least N zones, sit in one zone. Zones are preferred where that is free; extra moves are
 spent on them only where the zones' shares allow all clashes to go.
 
 Where there are no more than N nodes, every node is a primary of every partition whoever owns
-what, and a move between them carries no data. There, with equal weights, owners simply take
-turns.
+what. They take turns where that costs next to no extra moves, as it does when they join one at
+a time (`ring.turns`); else only the fewest tokens move.
 
 Guaranteed: the target follows from the arguments alone, whatever the mapping's order;
 ``claim`` of its own result, with the same claimants, changes nothing; every claimant owns its
@@ -29,12 +33,12 @@ is held by ``tests/ring/test_claim.py``):
 
 * from 5 to 200 nodes, no node twice in any N consecutive tokens, and not one move more than
   the quotas force; about 3 ms a change;
-* 4 nodes: a node twice in at most 2 of the 1024 windows, with 1.01 times the forced moves on
-  the way up and 1.4 on the way down; about half a second at worst;
-* zones, 4 or 5 of them: no zone twice where their shares are equal, for 1.1 to 1.2 times the
-  forced moves on the whole and 1.8 at worst. Exactly 3 zones: next to no extra moves, but a
-  zone twice in a quarter to a half of the windows, and a node bears up to 1.15 times its fair
-  share of replicas, with equal zones;
+* 4 nodes: likewise, but for up to 1.02 times the forced moves when one joins and 1.27 when
+  one of five leaves; some tenths of a second. 1 to 3 nodes: no move more than is forced;
+* zones, 4 to 6 of them: no zone twice where their shares are equal, for 1.02 to 1.12 times the
+  forced moves on the whole and 1.5 at worst. Exactly 3 zones: next to no extra moves, a zone
+  twice in a third to a half of the windows, and up to 30 nodes the replicas that a node bears
+  are at most 1.05 times its fair share (with Q = 256: 1.2);
 * worked out anew after each flip, the target changes, and the sum of the moves hardly does.
 
 Knows nothing of who is up, of data, or of how ownership is handed over.
@@ -43,17 +47,19 @@ Knows nothing of who is up, of data, or of how ownership is handed over.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
 from operator import ne
 from typing import Final
 
 from ring.arrangement import Arrangement, Labels, tokens_in
+from ring.evening import even_out
 from ring.hashing import check_partitions, position_of
 from ring.quotas import quotas_of
 from ring.rewriting import rewrite
 from ring.ring import Node
+from ring.sequences import cheapest_sequence
+from ring.turns import turns
 
 RUNS: Final = (8, 12, 16, 20)
 """Lengths of the runs that are rewritten around a clash, the shortest first."""
@@ -64,8 +70,8 @@ CHANGES_MAX: Final = 10
 FAILURES_MAX: Final = 4
 """After so many runs that could not be rewritten, a pass over the ring rewrites no more."""
 
-TURNS_MAX: Final = 6
-"""Up to so many nodes, every order of taking turns is tried for the one with fewest moves."""
+MOVES_PERCENT: Final = 110
+"""Moves above so many percent of those that the quotas force are worth a longer search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,42 +134,85 @@ class _Level:
         return worth and worth & arrangement.clashing(self.labels)
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a round starts from, with nodes as numbers; ``forced`` are the moves by quotas."""
+
+    present: tuple[int | None, ...]
+    nodes: list[Node]
+    quotas: list[int]
+    levels: list[_Level]
+    spacing: int
+    forced: int
+
+    def arrangement(self) -> Arrangement:
+        """Everything as it is."""
+        return Arrangement(self.present, self.quotas, self.spacing)
+
+
 def _round(
     present: tuple[Node, ...], claimants: Mapping[Node, Claimant], replicas: int
 ) -> tuple[Node, ...]:
     weights = {node: claimant.weight for node, claimant in claimants.items()}
     quotas = quotas_of(present, weights)
+    forced = (Counter(present) - Counter(quotas)).total()
+    if len(quotas) <= replicas:
+        if not forced:
+            return present
+        target = turns(present, quotas, replicas)
+        if target is not None and _is_cheap(sum(map(ne, present, target)), forced):
+            return target
     nodes = sorted(quotas)
-    if len(nodes) <= replicas and max(quotas.values()) - min(quotas.values()) <= 1:
-        return _taking_turns(present, quotas)
-    levels = _levels(nodes, quotas, claimants, replicas, len(present))
+    numbers = {node: number for number, node in enumerate(nodes)}
+    case = _Case(
+        tuple(numbers.get(owner) for owner in present),
+        nodes,
+        [quotas[node] for node in nodes],
+        _levels(nodes, quotas, claimants, replicas, len(present)),
+        min(replicas, len(nodes)),
+        forced,
+    )
     best: Arrangement | None = None
-    # Uneven strides spread a node's neighbours, and with them the load when it fails; where
-    # the ring is too tight for that, even ones may still fit.
-    for uneven in (True,) if Counter(present) == quotas else (True, False):
-        arrangement = _arrange(present, nodes, quotas, levels, replicas, uneven)
-        if best is None or _badness(arrangement, levels) < _badness(best, levels):
+    for arrangement in _arrangements(case):
+        if best is None or _badness(arrangement, case.levels) < _badness(best, case.levels):
             best = arrangement
-        if not any(level.clashing(best) for level in levels):
+        clear = not any(level.clashing(best) for level in case.levels)
+        if clear and _is_cheap(best.moved.bit_count(), forced):
             break
     assert best is not None
+    zones = case.levels[0].labels
+    if 1 < len(set(zones)) == replicas < len(nodes):
+        even_out(best, zones)
     return tuple(nodes[number] for number in best.complete())
 
 
-def _taking_turns(present: tuple[Node, ...], quotas: Mapping[Node, int]) -> tuple[Node, ...]:
-    """Few nodes with equal quotas, round and round, in the order with the fewest moves."""
-    size = len(present)
-    # Where Q is no multiple of their number, the first ones have a turn more.
-    nodes = sorted(quotas, key=lambda node: (-quotas[node], node))
-    orders = permutations(nodes) if len(nodes) <= TURNS_MAX else iter([tuple(nodes)])
-    targets = (
-        # Where the turns begin is where, at the seam, a node may come again too soon.
-        tuple(order[(token - first) % size % len(order)] for token in range(size))
-        for order in orders
-        if all(quotas[a] >= quotas[b] for a, b in pairwise(order))
-        for first in range(len(order))
-    )
-    return min(targets, key=lambda target: sum(map(ne, present, target)))
+def _is_cheap(moves: int, forced: int) -> bool:
+    return moves * 100 <= forced * MOVES_PERCENT
+
+
+def _arrangements(case: _Case) -> Iterator[Arrangement]:
+    """Ways to bring every node to its quota, the quickest first."""
+    if not case.forced:
+        # First of all, so that only one with fewer clashes is preferred to it.
+        yield case.arrangement()
+    # Uneven strides spread a node's neighbours, and with them the load when it fails; where
+    # the ring is too tight for that, even ones may still fit.
+    for uneven in (True, False) if case.forced else (True,):
+        arrangement = case.arrangement()
+        _complete(case, arrangement, uneven=uneven)
+        yield arrangement
+    for level in case.levels:
+        if not all(level.repairable):
+            continue
+        sequence = cheapest_sequence(case.present, case.quotas, level.labels, case.spacing)
+        if sequence is not None:
+            arrangement = case.arrangement()
+            for token, owner in enumerate(sequence):
+                if owner != arrangement.owners[token]:
+                    arrangement.give(token, owner)
+            _complete(case, arrangement, uneven=True)
+            yield arrangement
+            return
 
 
 def _levels(
@@ -191,30 +240,18 @@ def _levels(
     return levels
 
 
-def _arrange(
-    present: tuple[Node, ...],
-    nodes: list[Node],
-    quotas: Mapping[Node, int],
-    levels: list[_Level],
-    replicas: int,
-    uneven: bool,
-) -> Arrangement:
-    numbers = {node: number for number, node in enumerate(nodes)}
-    arrangement = Arrangement(
-        [numbers.get(owner) for owner in present],
-        [quotas[node] for node in nodes],
-        min(replicas, len(nodes)),
-    )
-    _fill(arrangement, nodes, levels, uneven)
-    for level in levels:
-        _repair(arrangement, level)
-    return arrangement
-
-
 def _badness(arrangement: Arrangement, levels: list[_Level]) -> tuple[int, ...]:
-    """Clashes of nodes, then of zones, then moves: less is better."""
+    """Clashes worth a repair, of nodes before zones; then moves, then all clashes."""
+    worth = [level.clashing(arrangement).bit_count() for level in reversed(levels)]
     clashes = [arrangement.clashing(level.labels).bit_count() for level in reversed(levels)]
-    return (*clashes, arrangement.moved.bit_count())
+    return (*worth, arrangement.moved.bit_count(), *clashes)
+
+
+def _complete(case: _Case, arrangement: Arrangement, *, uneven: bool) -> None:
+    """Bring every node to its quota, then remove clashes."""
+    _fill(arrangement, case.nodes, case.levels, uneven)
+    for level in case.levels:
+        _repair(arrangement, level)
 
 
 def _fill(arrangement: Arrangement, nodes: list[Node], levels: list[_Level], uneven: bool) -> None:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import ring
@@ -49,9 +49,11 @@ def moves_forced(present: Sequence[Node], target: Sequence[Node]) -> int:
     return (Counter(present) - Counter(target)).total()
 
 
-def replica_load(owners: tuple[Node, ...], replicas: int) -> Counter[Node]:
+def replica_load(
+    owners: tuple[Node, ...], replicas: int, zones: Mapping[Node, str] | None = None
+) -> Counter[Node]:
     """Of how many partitions each node is a primary."""
-    placed = Ring(owners, replicas)
+    placed = Ring(owners, replicas, zones or {})
     lists = PreferenceLists(placed)
     load: Counter[Node] = Counter()
     for partition in range(placed.partitions):
@@ -90,24 +92,55 @@ def situations(draw: st.DrawFn) -> tuple[list[Node], dict[Node, Claimant], int]:
 Situation = tuple[list[Node], dict[Node, Claimant], int]
 
 
-@given(situations())
-def test_every_claimant_owns_its_share_rounded_up_or_down(drawn: Situation) -> None:
-    present, claimants, replicas = drawn
-    assert_balanced(claim(present, claimants, replicas), claimants)
+# Here some clashes go only in a second round of repairs.
+TIGHT: Situation = (
+    [node(n) for n in (9, 9, 4, 3, 9, 4, 0, 0, 1, 8, 1, 8, 8, 7, 2, 2)],
+    {
+        node(n): Claimant(weight, zone)
+        for n, weight, zone in [
+            *((0, 2, "d"), (2, 1, "a"), (9, 1, "a")),
+            *((7, 2, "c"), (6, 1, "c"), (3, 2, "b")),
+        ]
+    },
+    4,
+)
 
 
+@example(TIGHT)
 @given(situations())
-def test_claiming_again_changes_nothing(drawn: Situation) -> None:
+def test_a_claim_is_balanced_at_rest_and_the_same_whatever_the_mappings_order(
+    drawn: Situation,
+) -> None:
     present, claimants, replicas = drawn
     target = claim(present, claimants, replicas)
+    assert_balanced(target, claimants)
     assert claim(target, claimants, replicas) == target
+    assert claim(present, dict(reversed(claimants.items())), replicas) == target
 
 
-@given(situations())
-def test_the_order_of_the_mapping_does_not_matter(drawn: Situation) -> None:
-    present, claimants, replicas = drawn
-    backwards = dict(reversed(claimants.items()))
-    assert claim(present, claimants, replicas) == claim(present, backwards, replicas)
+@settings(max_examples=40)
+@given(st.integers(6, 9), st.data())
+def test_from_the_middle_of_a_change_another_one_wastes_hardly_a_move(
+    count: int, data: st.DataObject
+) -> None:
+    def changed(members: list[int]) -> list[int]:
+        joining = data.draw(st.integers(0, 2))
+        leaving = data.draw(st.sets(st.sampled_from(members), max_size=len(members) + joining - 6))
+        return [*(member for member in members if member not in leaving), *new[:joining]]
+
+    members, new = list(range(count)), list(range(count, count + 2))
+    present = claim([node(0)] * 128, equal(members), 3)
+    members, new = changed(members), [count + 2, count + 3]
+    target = claim(present, equal(members), 3)
+    # Any of the tokens that are to be given away have been.
+    given_away = data.draw(st.sets(st.integers(0, 127)))
+    middle = [target[t] if t in given_away else owner for t, owner in enumerate(present)]
+    for claimants in (equal(members), equal(changed(members))):
+        settled = claim(middle, claimants, 3)
+        assert_balanced(settled, claimants)
+        assert repeats(settled, 3) == 0
+        assert moves(middle, settled) <= 1.1 * moves_forced(middle, settled) + 1
+        assert claim(settled, claimants, 3) == settled
 
 
 @settings(max_examples=30)
@@ -159,19 +192,39 @@ def test_small_clusters_bear_their_fair_share_of_replicas(count: int, size: int)
     grown: tuple[Node, ...] = (node(0),) * size
     for members in range(1, count + 1):
         grown = claim(grown, equal(range(members)), 3)
+    # With three nodes the seam cannot be closed: no power of two is a multiple of three.
+    assert repeats(grown, 3) <= (2 if count == 3 else 0)
     shrunk = claim([node(0)] * size, equal(range(count + 2)), 3)
     for gone in (1, 2):
         shrunk = claim(shrunk, equal(range(gone, count + 2)), 3)
+    assert count == 3 or repeats(shrunk, 3) == 0
     for owners in (grown, shrunk):
         load = replica_load(owners, 3)
         assert max(load.values()) <= 1.1 * size * 3 / count
-        # With three nodes the seam cannot be closed: no power of two is a multiple of three.
-        assert repeats(owners, 3) <= (2 if count == 3 else size // 64)
 
 
-def test_few_nodes_of_equal_weight_take_turns() -> None:
-    owners = claim([node(0)] * 8, equal(range(2)), 3)
-    assert owners == (node(0), node(1)) * 4 or owners == (node(1), node(0)) * 4
+@pytest.mark.parametrize(("size", "mostly", "from_five"), [(64, 1.1, 1.5), (1024, 1.02, 1.3)])
+def test_small_clusters_waste_few_moves(size: int, mostly: float, from_five: float) -> None:
+    members, owners = [0], (node(0),) * size
+    for step, joins in enumerate([1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0], start=1):
+        if joins:
+            members.append(step)
+        else:
+            members.pop(0)
+        target = claim(owners, equal(members), 3)
+        assert_balanced(target, equal(members))
+        # When one of five leaves, others must make room almost wherever its tokens are.
+        most = from_five if len(members) == 4 and not joins else mostly
+        assert moves(owners, target) <= most * moves_forced(owners, target) + 1, members
+        owners = target
+
+
+def test_few_nodes_take_turns_once_there_are_n() -> None:
+    owners: tuple[Node, ...] = (node(0),) * 8
+    for count in (1, 2, 3):
+        owners = claim(owners, equal(range(count)), 3)
+    assert set(owners[:3]) == {node(0), node(1), node(2)}
+    assert owners[3:] == owners[:5]
 
 
 def test_weights_decide_the_shares() -> None:
@@ -197,8 +250,8 @@ def test_a_node_too_heavy_to_be_kept_apart_leaves_the_others_apart() -> None:
 
 @pytest.mark.parametrize("zones", [4, 5, 8])
 def test_zones_are_kept_apart_where_there_are_more_than_n(zones: int) -> None:
-    owners: tuple[Node, ...] = (node(0),) * 256
-    for count in range(1, 25):
+    owners: tuple[Node, ...] = (node(0),) * 128
+    for count in range(1, 17):
         claimants = equal(range(count), zones)
         owners = claim(owners, claimants, 3)
         assert_balanced(owners, claimants)
@@ -209,12 +262,17 @@ def test_zones_are_kept_apart_where_there_are_more_than_n(zones: int) -> None:
             assert repeats(labels, 3) <= 4, count
 
 
-def test_with_exactly_n_zones_no_extra_moves_are_made_for_them() -> None:
+def test_with_exactly_n_zones_loads_are_even_and_no_extra_moves_are_made_for_it() -> None:
     owners = claim([node(0)] * 256, equal(range(6), zones=3), 3)
     for count in range(7, 25):
-        target = claim(owners, equal(range(count), zones=3), 3)
+        claimants = equal(range(count), zones=3)
+        target = claim(owners, claimants, 3)
         assert repeats(target, 3) == 0
         assert moves(owners, target) <= 1.1 * moves_forced(owners, target) + 1
+        # Each zone holds everything once, shared out among its nodes.
+        load = replica_load(target, 3, {member: each.zone for member, each in claimants.items()})
+        fair = {zone: 256 / len(range(zone, count, 3)) for zone in range(3)}
+        assert all(load[node(n)] <= 1.15 * fair[n % 3] for n in range(count)), count
         owners = target
 
 
@@ -247,17 +305,20 @@ def test_a_dead_node_s_tokens_go_to_many_others() -> None:
     assert heirs == {node(n) for n in range(1, 12)}
 
 
-GOLDEN = "07e43d97ddeb60d9144fb8552374798149432e5368e5c18c656524e4e784b6c6"
+GOLDEN = "cb02fda21a21e4afbbc4f244a2fa2f894cc487db5aec70634ec1ef3e3f797d3f"
 
 SCRIPT = """
 import hashlib
 from ring import Claimant, claim
 nodes = [hashlib.sha256(f"node {n}".encode()).digest()[:16] for n in range(9)]
-owners, digest = (nodes[0],) * 64, hashlib.sha256()
-for count in [*range(1, 10), *range(8, 1, -1)]:
-    claimants = {n: Claimant(1 + i % 2, f"zone {i % 5}") for i, n in enumerate(nodes[:count])}
-    owners = claim(owners, claimants, 3)
-    digest.update(b"".join(owners))
+digest = hashlib.sha256()
+for zones in (3, 5):
+    owners = (nodes[0],) * 64
+    for count in [*range(1, 10), *range(8, 1, -1)]:
+        joined = enumerate(nodes[:count])
+        claimants = {n: Claimant(1 + i % 2, f"zone {i % zones}") for i, n in joined}
+        owners = claim(owners, claimants, 3)
+        digest.update(b"".join(owners))
 print(digest.hexdigest())
 """
 
