@@ -31,7 +31,7 @@ PYTHON = $(shell for candidate in python3.14 python3.13 python3.12 python3.11 py
 		2>/dev/null && { command -v $$candidate; break; }; done)
 
 .PHONY: help bench demo test check lint ruff types imports tests up clean \
-	sim sim-many sim-same sim-mutants
+	sim sim-many sim-same sim-mutants gossip-study claim-table
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -68,6 +68,13 @@ sim-same: $(RUN_READY) ## each seed twice, in two processes: COUNT= FROM=
 
 sim-mutants: $(RUN_READY) ## in how many seeds is each planted bug found? COUNT=
 	@$(BIN)/python -m studies.mutants --count $(or $(COUNT),40)
+
+gossip-study: $(TEST_READY) ## gossip of 10 to 1,000 nodes by simulation, some minutes: OPTIONS=
+	@$(BIN)/python -m studies.gossip_study \
+		$(or $(OPTIONS),--picture docs/design/gossip-study.png)
+
+claim-table: $(RUN_READY) ## balance and moves of 3 to 200 nodes, beside other placements
+	@$(BIN)/python -m studies.claim_table
 
 clean: ## remove the virtual environment, caches and build products
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

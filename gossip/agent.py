@@ -57,7 +57,7 @@ class Agent:
     ``me`` is the own member: id, name and the address under which others reach it; its
     incarnation is 0 in each life. ``send`` must not block and may drop; an exception of it is
     a bug, and comes out of whatever method caused it. ``clock`` gives monotonic seconds.
-    Raises `GossipError` when the cluster id is too long.
+    Raises `GossipError` when the cluster id is too long, or ``me`` out of the bounds of `Member`.
     """
 
     def __init__(

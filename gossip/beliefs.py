@@ -45,6 +45,7 @@ class Beliefs:
         self._config = config
         self._health = health
         self._suspicions: dict[bytes, Suspicion] = {}
+        self._earliest: float | None = None
         self._changes: list[Change] = []
         self.table = MemberTable(me, members_max=config.members_max)
         self.queue = UpdateQueue(config.queue_max)
@@ -105,10 +106,13 @@ class Beliefs:
 
     def deadline(self) -> float:
         """When the next suspect is declared down; there must be one."""
-        return min(self._deadline_of(node) for node in self._suspicions)
+        if self._earliest is None:
+            self._earliest = min(self._deadline_of(node) for node in self._suspicions)
+        return self._earliest
 
     def postpone(self, seconds: float) -> None:
         """We stood still for so long: no suspect has had that time to answer in."""
+        self._earliest = None
         for suspicion in self._suspicions.values():
             suspicion.started_at += seconds
 
@@ -162,15 +166,24 @@ class Beliefs:
         """The next rumours that ride on one message, counted as told."""
         if not self.queue:
             return ()
+        claims: dict[Key, Update] = {}
+
+        def bytes_of(key: Key) -> int:
+            claims[key] = self._claim_on(key[0], (key[1],))
+            return claims[key].bytes_max()
+
         keys = self.queue.take(
             bytes_max=self._config.piggyback_bytes_max,
             tellings_max=retransmissions(self.table.live_count, self._config.retransmit_factor),
-            bytes_of=lambda key: self._claim_of(key).bytes_max(),
+            bytes_of=bytes_of,
         )
         topics: dict[bytes, list[int]] = {}
         for node, topic in keys:
             topics.setdefault(node, []).append(topic)
-        return tuple(self._claim_on(node, told) for node, told in topics.items())
+        return tuple(
+            claims[node, told[0]] if len(told) == 1 else self._claim_on(node, told)
+            for node, told in topics.items()
+        )
 
     def warning(self, node: bytes, address: str) -> Update | None:
         """What this node must hear of itself before all else: that it is not believed alive.
@@ -182,10 +195,6 @@ class Beliefs:
         if known is None or (known.state is State.ALIVE and known.address == address):
             return None
         return self._claim(known, {})
-
-    def _claim_of(self, key: Key) -> Update:
-        node, topic = key
-        return self._claim_on(node, [topic])
 
     def _claim_on(self, node: bytes, topics: Sequence[int]) -> Update:
         member = self.table.get(node)
@@ -212,6 +221,7 @@ class Beliefs:
         """The one place where the table changes but for the own payloads."""
         if after is before or after == before:
             return
+        self._earliest = None
         self.table.put(after, now=now)
         if before is None or before.precedence() != after.precedence():
             self._follow_state(now, before, after)
@@ -239,6 +249,7 @@ class Beliefs:
         accusers_max = self._config.confirmations + 1
         news = [accuser for accuser in accusers if suspicion.confirm(accuser, accusers_max)]
         if news:
+            self._earliest = None
             self.queue.put((node, CORE))
 
     def _deadline_of(self, node: bytes) -> float:
@@ -269,6 +280,8 @@ class Beliefs:
         self.queue._check()
         suspects = {member.node for member in self.table if member.state is State.SUSPECT}
         assert suspects == self._suspicions.keys()
+        if suspects and self._earliest is not None:
+            assert self._earliest == min(map(self._deadline_of, suspects))
         assert self.me == self.table.me.core()
         assert self.me.state in (State.ALIVE, State.LEFT)
         for node in suspects:

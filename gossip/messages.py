@@ -10,6 +10,7 @@ members. So the ping that asks a node whether it lives also tells it that it is 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from gossip.members import ACCUSERS_MAX, Address, Member, NodeId, State
 VERSION: Final = 1
 MESSAGE_BYTES_MAX: Final = 60 * 1024
 DIGESTS_PER_MESSAGE_MAX: Final = 1024
+RANGES_PER_MESSAGE_MAX: Final = 512
 UPDATES_PER_MESSAGE_MAX: Final = 2048
 CLUSTER_BYTES_MAX: Final = 64
 
@@ -38,15 +40,12 @@ class Update(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     def bytes_max(self) -> int:
         """An upper bound of its encoded size."""
         member = self.member
-        payloads = sum(24 + len(payload.data) for payload in member.payloads.values())
-        return (
-            48
-            + len(member.node)
-            + len(member.name.encode())
-            + len(member.address.encode())
-            + payloads
-            + sum(2 + len(accuser) for accuser in self.accusers)
-        )
+        size = 48 + len(member.node) + len(member.name.encode()) + len(member.address.encode())
+        for payload in member.payloads.values():
+            size += 24 + len(payload.data)
+        for accuser in self.accusers:
+            size += 2 + len(accuser)
+        return size
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
@@ -97,7 +96,7 @@ class Digest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Digests(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=7):
-    """The second step: all that I know in the range ``low < node <= high``, as fingerprints.
+    """All that I know in the range ``low < node <= high``, as fingerprints.
 
     An empty ``low`` is the beginning, an empty ``high`` the end.
     """
@@ -108,12 +107,28 @@ class Digests(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class States(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=8):
-    """The third and last step: the updates are what differed; I want yours of ``wanted``."""
+    """The last step: the updates are what differed; I want yours of ``wanted``."""
 
     wanted: Annotated[tuple[NodeId, ...], Meta(max_length=DIGESTS_PER_MESSAGE_MAX)] = ()
 
 
-Body = Ping | PingRequest | Ack | Nack | Rumours | Offer | Digests | States
+class RangeDigest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The XOR of the fingerprints in a range up to ``high``; empty: the end."""
+
+    high: Annotated[bytes, Meta(max_length=32)]
+    fingerprint: Fingerprint
+
+
+class RangeDigests(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=9):
+    """All that I know, in ranges that follow each other from the first node id to the last.
+
+    Who knows something else of a range answers with its `Digests`.
+    """
+
+    entries: Annotated[tuple[RangeDigest, ...], Meta(max_length=RANGES_PER_MESSAGE_MAX)]
+
+
+Body = Ping | PingRequest | Ack | Nack | Rumours | Offer | Digests | States | RangeDigests
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -155,4 +170,12 @@ def decode(payload: bytes) -> Message:
         raise GossipError(f"malformed message: {error}") from error
     if message.sender.payloads or message.sender.state not in (State.ALIVE, State.LEFT):
         raise GossipError("malformed message: a sender is alive or has left, without payloads")
+    if isinstance(message.body, RangeDigests) and not _is_partition(message.body):
+        raise GossipError("malformed message: ranges rise, and the last one has no end")
     return message
+
+
+def _is_partition(ranges: RangeDigests) -> bool:
+    """Whether the ranges share all node ids among them: so one answer has each digest once."""
+    *inner, last = [b"", *(entry.high for entry in ranges.entries)]
+    return bool(inner) and not last and all(low < high for low, high in pairwise(inner))

@@ -1,5 +1,9 @@
 """Probes: a ping, then pings through others, then a suspicion; and the same done for others.
 
+The ping is tried once more ourselves when others are asked, since it may just have been lost:
+memberlist does so too. At 5 % loss there is a tenth of the false suspicions for it, each of
+which would be told to all and refuted to all.
+
 Knows nothing of what a suspicion leads to (`gossip.beliefs`), nor of push-pull and rumours.
 
 Invariants: we are never our own target; there are at most `RELAYS_MAX` relays. Probes are as
@@ -182,9 +186,7 @@ class Prober:
             for peer in self._beliefs.table.peers()
             if peer.state is State.ALIVE and peer.node != target.node
         ]
-        if not able:
-            # Nobody else is there, as with two members: try once more ourselves.
-            self._outbox.send(target.address, Ping(sequence, target.node), to=target.node)
+        self._outbox.send(target.address, Ping(sequence, target.node), to=target.node)
         for peer in self._random.sample(able, min(self._config.helpers, len(able))):
             probe.helpers.append(peer.node)
             request = PingRequest(sequence, target.node, target.address)

@@ -31,7 +31,8 @@ The state of a member, as each other node sees it on its own:
 The precedence of claims is written in `gossip.members`. One period of a probe:
 
     0               ack_timeout            period                (each times local health)
-    ping target     ask helpers to ping    no ack: suspect; next target
+    ping target     ping it again, ask     no ack: suspect; next target
+                    helpers to ping it
 
 A suspect is declared down by each node for itself, when nobody refuted in the time of
 `gossip.suspicion`; news then travels as rumours. Nobody is declared down by a lost link alone.
@@ -43,6 +44,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from gossip.beliefs import Beliefs
 from gossip.config import GossipConfig
@@ -69,6 +72,7 @@ from gossip.messages import (
     Offer,
     Ping,
     PingRequest,
+    RangeDigests,
     Rumours,
     States,
     Update,
@@ -77,7 +81,7 @@ from gossip.outbox import Outbox
 from gossip.probing import Prober
 from gossip.statistics import Counters, SwimStatistics
 from gossip.suspicion import LocalHealth
-from gossip.synchronisation import differences, digest_pages, split
+from gossip.synchronisation import differences, differing_ranges, digest_pages, opening, split
 from gossip.updates import CORE
 
 SEEDS_AT_ONCE_MAX = 3
@@ -92,7 +96,7 @@ class Swim:
     """One node's part in the protocol. Not thread-safe; nothing in it waits.
 
     ``me`` is the own member: its id stays, its incarnation starts at 0 in each life. Raises
-    `GossipError` when the cluster id is too long.
+    `GossipError` when the cluster id is too long, or ``me`` out of the bounds of `Member`.
     """
 
     def __init__(
@@ -112,7 +116,7 @@ class Swim:
         self._random = generator
         self._seeds = tuple(seed for seed in seeds if seed != me.address)
         self._health = LocalHealth(config.local_health_max)
-        self._beliefs = Beliefs(config, me, self._health)
+        self._beliefs = Beliefs(config, _checked(me), self._health)
         self._counters = Counters()
         self._outbox = Outbox(cluster, self._beliefs, self._counters)
         self._prober = Prober(
@@ -334,7 +338,11 @@ class Swim:
                 self._prober.relay(now, sender, message.body)
             case Offer(summary):
                 if summary != self._beliefs.table.summary:
-                    for page in digest_pages(self._beliefs.table):
+                    answer = opening(self._beliefs.table)
+                    self._outbox.send(sender.address, answer, to=sender.node)
+            case RangeDigests(entries):
+                for low, high in differing_ranges(self._beliefs.table, entries):
+                    for page in digest_pages(self._beliefs.table, low, high):
                         self._outbox.send(sender.address, page, to=sender.node)
             case Digests():
                 tell, ask = differences(self._beliefs.table, message.body)
@@ -389,7 +397,8 @@ class Swim:
         changes = self._beliefs.take_changes()
         for change in changes:
             if isinstance(change, MemberChanged):
-                self._absent = None
+                if _reached_at(change.before) != _reached_at(change.after):
+                    self._absent = None
                 if change.after is not None:
                     self._follow_member(change.before, change.after)
         return changes
@@ -407,3 +416,15 @@ class Swim:
     def _check(self) -> None:
         self._beliefs._check()
         self._prober._check()
+
+
+def _reached_at(member: Member | None) -> tuple[str, bool] | None:
+    return None if member is None else (member.address, member.is_live)
+
+
+def _checked(me: Member) -> Member:
+    """The own member, without payloads; raises `GossipError` when others would refuse it."""
+    try:
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(me.core()), type=Member)
+    except msgspec.MsgspecError as error:
+        raise GossipError(f"the own member cannot be told to others: {error}") from error

@@ -29,6 +29,7 @@ class MemberTable:
         self._forgotten: dict[bytes, int] = {}
         self._counts: Counter[State] = Counter()
         self._peers: list[Member] | None = None
+        self._peer_positions: dict[bytes, int] = {}
         self.summary = 0
         self.put(me, now=0.0)
 
@@ -66,13 +67,13 @@ class MemberTable:
         return self._counts[State.ALIVE] + self._counts[State.SUSPECT]
 
     def peers(self) -> list[Member]:
-        """The other members that take part, alive or suspect; not to be changed."""
+        """The other members that take part, alive or suspect; not to be changed.
+
+        O(1), but O(n) after one went or came back.
+        """
         if self._peers is None:
-            self._peers = [
-                member
-                for member in self._members.values()
-                if member.is_live and member.node != self._own_node
-            ]
+            self._peers = self._find_peers()
+            self._peer_positions = {peer.node: at for at, peer in enumerate(self._peers)}
         return self._peers
 
     def snapshot(self) -> tuple[Member, ...]:
@@ -97,7 +98,7 @@ class MemberTable:
         self._counts[member.state] += 1
         self.summary ^= self._fingerprints[member.node]
         self._forgotten.pop(member.node, None)
-        self._peers = None
+        self._follow_peers(before, member)
 
     def forget(self, node: bytes) -> Member:
         """Drop a member that is down or has left; returns it. O(1)."""
@@ -131,6 +132,20 @@ class MemberTable:
         ]
         return [node for _, node in sorted(gone)]
 
+    def _find_peers(self) -> list[Member]:
+        members = self._members.values()
+        return [member for member in members if member.is_live and member.node != self._own_node]
+
+    def _follow_peers(self, before: Member | None, after: Member) -> None:
+        if self._peers is None or after.node == self._own_node:
+            return
+        was_live = before is not None and before.is_live
+        if was_live and after.is_live:
+            # By far the most usual change in a big cluster: a suspicion, a refutation, a payload.
+            self._peers[self._peer_positions[after.node]] = after
+        elif was_live or after.is_live:
+            self._peers = None
+
     def _check(self) -> None:
         assert self._own_node in self._members
         assert len(self._members) <= self._members_max
@@ -143,5 +158,6 @@ class MemberTable:
             assert self._fingerprints[node] == fingerprint(member)
             summary ^= self._fingerprints[node]
         assert summary == self.summary
+        assert self._peers in (None, self._find_peers())
         counts = Counter(member.state for member in self._members.values())
         assert all(counts[state] == self._counts[state] for state in State)

@@ -151,6 +151,7 @@ def test_time_in_which_we_stood_still_does_not_count_against_a_suspect():
     beliefs = make()
     hear(beliefs, OTHER)
     beliefs.accuse(10.0, b"other")
+    assert beliefs.deadline() == 11.5
     beliefs.postpone(60.0)
     assert beliefs.deadline() == 71.5
 
@@ -277,6 +278,8 @@ def test_the_invariants_hold_whatever_is_heard_and_the_changes_tell_the_whole_st
         beliefs.forget_gone(now)
         beliefs.rumours()
         beliefs._check()
+        if beliefs.suspicions:
+            beliefs.deadline()
         for change in beliefs.take_changes():
             if isinstance(change, PayloadChanged):
                 versions[change.node, change.topic] = change.version

@@ -20,6 +20,7 @@ from gossip.messages import (
     CLUSTER_BYTES_MAX,
     DIGESTS_PER_MESSAGE_MAX,
     MESSAGE_BYTES_MAX,
+    RANGES_PER_MESSAGE_MAX,
     Ack,
     Body,
     Digest,
@@ -29,6 +30,8 @@ from gossip.messages import (
     Offer,
     Ping,
     PingRequest,
+    RangeDigest,
+    RangeDigests,
     Rumours,
     States,
     Update,
@@ -54,6 +57,12 @@ members = st.builds(
     state=st.sampled_from(list(State)),
     payloads=payloads,
 )
+
+
+def ranges(*entries: tuple[bytes, int]) -> RangeDigests:
+    return RangeDigests(tuple(RangeDigest(high, fingerprint) for high, fingerprint in entries))
+
+
 updates = st.builds(Update, members, st.lists(nodes, max_size=ACCUSERS_MAX).map(tuple))
 bodies = st.one_of(
     st.builds(Ping, sequences, st.binary(max_size=32)),
@@ -69,6 +78,9 @@ bodies = st.one_of(
         st.lists(st.builds(Digest, nodes, fingerprints), max_size=4).map(tuple),
     ),
     st.builds(States, st.lists(nodes, max_size=4).map(tuple)),
+    st.dictionaries(nodes, fingerprints, max_size=4).map(
+        lambda found: ranges(*((high, found[high]) for high in sorted(found)), (b"", 7))
+    ),
 )
 messages = st.builds(
     Message,
@@ -176,12 +188,36 @@ def biggest(number: int) -> Member:
     )
 
 
+@pytest.mark.parametrize("highs", [(b"",), (b"a", b""), (b"a", b"b", b"")])
+def test_ranges_that_share_all_node_ids_among_them_are_taken(highs):
+    body = (9, [(high, 1) for high in highs])
+    assert decode(raw(body=body)).body == ranges(*((high, 1) for high in highs))
+
+
+@pytest.mark.parametrize(
+    "highs",
+    [
+        (),
+        (b"a",),
+        (b"a", b"b"),
+        (b"b", b"a", b""),
+        (b"a", b"a", b""),
+        (b"", b""),
+        (b"a", b"", b""),
+    ],
+)
+def test_ranges_that_overlap_or_leave_something_out_are_refused(highs):
+    with pytest.raises(GossipError, match="ranges"):
+        decode(raw(body=(9, [(high, 1) for high in highs])))
+
+
 def test_the_biggest_member_and_the_biggest_page_of_digests_fit_into_a_message():
     sender = biggest(1).core()
     accusers = tuple(bytes([k]) * NODE_BYTES_MAX for k in range(ACCUSERS_MAX))
     many = range(DIGESTS_PER_MESSAGE_MAX)
     nodes = [k.to_bytes(NODE_BYTES_MAX, "big") for k in many]
     page = tuple(Digest(node, 2**63 - 1) for node in nodes)
+    highs = [*nodes[1:RANGES_PER_MESSAGE_MAX], b""]
     warning = Update(sender, accusers)
     rumour = Update(
         Member(b"n" * 32, sender.name, sender.address, payloads={1: biggest(1).payloads[1]}),
@@ -191,6 +227,7 @@ def test_the_biggest_member_and_the_biggest_page_of_digests_fit_into_a_message()
         (States(), (Update(biggest(2), accusers),)),
         (States(tuple(nodes)), ()),
         (Digests(nodes[0], nodes[-1], page), (warning, rumour)),
+        (ranges(*((high, 2**63 - 1) for high in highs)), (warning, rumour)),
     ]
     for body, said in biggest_bodies:
         payload = encode(Message(bytes(CLUSTER_BYTES_MAX), sender, body, said))

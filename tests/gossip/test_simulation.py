@@ -28,7 +28,7 @@ def have_all_heard(cluster, teller: int) -> bool:
 
 @pytest.mark.parametrize("nodes", [10, 30, 100])
 def test_a_change_reaches_all_in_a_time_that_grows_with_the_logarithm(simulation, nodes):
-    cluster = whole(simulation, seed=nodes, nodes=nodes, through_codec=False)
+    cluster = whole(simulation, seed=nodes, nodes=nodes)
     for version in range(1, 4):
         cluster.step(version, SetPayload(1, version, b"news"))
         took = cluster.run_until(functools.partial(have_all_heard, cluster, version), within_s=20.0)
@@ -44,9 +44,12 @@ def test_a_quiet_cluster_sends_as_much_per_node_whatever_its_size(simulation, no
     assert (cluster.bytes_sent - before) / nodes / 20.0 < 400
 
 
-@pytest.mark.parametrize(("nodes", "seconds"), [(2, 3 * SOAK_S), (3, 3 * SOAK_S), (20, SOAK_S)])
-def test_nobody_is_taken_for_dead_at_five_percent_loss(simulation, nodes, seconds):
-    cluster = simulation(seed=nodes, nodes=nodes, loss=0.05, through_codec=False)
+@pytest.mark.parametrize(
+    ("nodes", "loss", "seconds"),
+    [(2, 0.05, 3 * SOAK_S), (3, 0.05, 3 * SOAK_S), (20, 0.1, SOAK_S)],
+)
+def test_nobody_is_taken_for_dead_where_messages_are_lost(simulation, nodes, loss, seconds):
+    cluster = simulation(seed=nodes, nodes=nodes, loss=loss)
     cluster.run_for(seconds)
     cluster.check()
     assert cluster.transitions(State.SUSPECT), "there was nothing to refute"
@@ -59,7 +62,7 @@ def test_nobody_is_taken_for_dead_at_five_percent_loss(simulation, nodes, second
 def test_a_dead_node_is_noticed_within_four_seconds_and_back_within_three(
     simulation, nodes, way, seed
 ):
-    cluster = whole(simulation, seed=seed, nodes=nodes, through_codec=False)
+    cluster = whole(simulation, seed=seed, nodes=nodes)
     # At different moments of the period.
     cluster.run_for(seed * 0.037)
     victim = seed % nodes
@@ -143,7 +146,7 @@ def test_the_payloads_of_a_restarted_node_go_on_from_their_version(simulation):
 
 def test_the_halves_of_a_split_network_find_each_other_again(simulation):
     for seed in range(4):
-        cluster = whole(simulation, seed=seed, nodes=10, through_codec=False)
+        cluster = whole(simulation, seed=seed, nodes=10)
         cluster.split(range(5), range(5, 10))
         cluster.run_for(20.0)
         assert cluster.state(0, 9) is State.DOWN

@@ -30,6 +30,7 @@ def test_two_tables_with_the_same_content_have_the_same_summary(history):
     table = MemberTable(ME, members_max=10)
     for number, state, incarnation in history:
         table.put(member(number, state, incarnation), now=0.0)
+        table.peers()
         table._check()
     other = MemberTable(ME, members_max=10)
     for known in reversed(table.snapshot()):

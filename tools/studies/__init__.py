@@ -1,1 +1,1 @@
-"""The room for studies of the ring and of gossip by simulation. Empty in this version."""
+"""Studies: programs that measure, by simulation or on this machine; each has a test."""
