@@ -69,6 +69,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where health, status and metrics are served; None: nowhere."""
     seeds: tuple[str, ...] = ()
     """Peer addresses of nodes of the cluster to join; none: found a cluster."""
+    stage: bool = False
+    """Of a node that joins: wait without tokens until its joining is committed."""
     cluster: str = "dynamo"
     """The cluster's name."""
     zone: str = ""
@@ -130,6 +132,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
             (
                 not self.seeds or self.peer_listen is not None,
                 "a node that joins a cluster needs an address for its peers",
+            ),
+            (
+                bool(self.seeds) or not self.stage,
+                "stage: only a node that has seeds can wait to join",
             ),
         ]
 

@@ -135,6 +135,13 @@ class WrongState(DynamoError):
     """Refused by a node or cluster that is not in the state for it."""
 
 
+class NodeRemoved(WrongState):
+    """Refused to a node that has left its cluster, or was removed: it may come back as a new one.
+
+    That is, started on an empty directory.
+    """
+
+
 class ProtocolError(DynamoError):
     """The other side broke the protocol, or speaks another version of it."""
 

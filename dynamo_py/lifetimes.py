@@ -27,12 +27,19 @@ async def background() -> AsyncIterator[trio.Nursery]:
             except trio.Cancelled:
                 raise
             except BaseException as error:
+                if _has_cancellation(error):
+                    raise  # The scope that was cancelled takes it in: it may be this nursery's.
                 body_error = error
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise _only(group) from None
     if body_error is not None:
         raise body_error
+
+
+def _has_cancellation(error: BaseException) -> bool:
+    """Whether it has come out of a nursery inside the body that was cancelled."""
+    return isinstance(error, BaseExceptionGroup) and error.subgroup(trio.Cancelled) is not None
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

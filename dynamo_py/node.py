@@ -8,7 +8,6 @@ membership, upkeep and the listeners; it ends in the opposite order.
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,6 +19,7 @@ from dynamo_py.cluster.address_book import AddressBook
 from dynamo_py.cluster.founding import cluster_state
 from dynamo_py.cluster.joining import Admissions
 from dynamo_py.cluster.membership import Addresses, Membership
+from dynamo_py.cluster.removal import Removal
 from dynamo_py.cluster.state import ClusterState
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import NodeConfig
@@ -27,10 +27,10 @@ from dynamo_py.coordinator.assembly import coordinator_of
 from dynamo_py.coordinator.peers import Peers
 from dynamo_py.coordinator.slow import SlowRequests
 from dynamo_py.coordinator.under_way import UnderWay
-from dynamo_py.environment import Environment, Listening
+from dynamo_py.environment import Environment
 from dynamo_py.errors import DynamoError, WrongState
 from dynamo_py.http.application import application
-from dynamo_py.http.serving import bind, serve_on
+from dynamo_py.http.serving import serve_on
 from dynamo_py.lifetimes import background
 from dynamo_py.log import get_logger
 from dynamo_py.net.alarms import Alarms
@@ -39,6 +39,7 @@ from dynamo_py.net.link import Link, OnReply
 from dynamo_py.net.links import Links
 from dynamo_py.net.listener import Listener
 from dynamo_py.net.timestamps import AlarmedClock
+from dynamo_py.ports import Ports
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.forgettable import Forgettable
 from dynamo_py.replica.proofs import Proofs
@@ -54,7 +55,6 @@ from dynamo_py.storage.engine import Space
 from dynamo_py.storage.node_storage import NodeStorage
 from dynamo_py.upkeep.background import Background, Copies
 from dynamo_py.upkeep.confirming import Confirming
-from dynamo_py.upkeep.giving import Giving
 from dynamo_py.upkeep.hint_replay import HintReplay
 from dynamo_py.upkeep.progress import OwnProgress
 from dynamo_py.upkeep.supervise import Supervisor
@@ -102,20 +102,21 @@ class Node:
             storage.engine.get,
             wall_ms=environment.clock.wall_ms,
         )
+        self._callers = Callers()
+        self.removal = Removal(self.config.name, self._callers)
         self.links = Links(
             environment,
             hello=lambda: hello_from_peer(self._identity()),
             timestamps=self._clock,
             handle=_refuse_on_own_link,
             on_lost=self._on_link_lost,
+            on_refused=self.removal.on_refused,
         )
         self.supervisor = Supervisor(random.Random(environment.random.getrandbits(64)))
         self._forgetting_random = random.Random(environment.random.getrandbits(64))
         self._alarms = Alarms(environment.clock.monotonic)
         self._under_way = UnderWay()
-        self._callers = Callers()
-        self._listening: dict[str, Listening] = {}
-        self._http_socket: socket.socket | None = None
+        self._ports = Ports()
         self._is_assembled = False
         # Made once the cluster's state is known:
         self.membership: Membership
@@ -136,7 +137,8 @@ class Node:
         async with background() as storing:
             storing.start_soon(self.committer.run)
             try:
-                await self._bind()
+                # First: a port in use must stop everything else.
+                await self._ports.bind(self.config, self.environment.transport)
                 async with background() as nursery:
                     nursery.start_soon(self.links.run)
                     nursery.start_soon(self._alarms.run)
@@ -147,10 +149,7 @@ class Node:
                     await self._drain()
             finally:
                 with trio.CancelScope(shield=True):
-                    for listening in self._listening.values():
-                        await listening.aclose()
-                    if self._http_socket is not None:
-                        self._http_socket.close()
+                    await self._ports.aclose()
                     await self.committer.aclose()
 
     async def wait_ready(self) -> None:
@@ -176,11 +175,7 @@ class Node:
     @property
     def addresses(self) -> dict[str, str]:
         """The addresses in fact bound: ``client``, ``peer`` and ``http``, where there are any."""
-        bound = {role: listening.address for role, listening in self._listening.items()}
-        if self._http_socket is not None:
-            host, port = self._http_socket.getsockname()[:2]
-            bound["http"] = f"{host}:{port}"
-        return bound
+        return self._ports.addresses
 
     def facts(self) -> NodeFacts:
         """This node's own figures."""
@@ -251,13 +246,7 @@ class Node:
             begin_again=self.background.completing.begin_again,
             discard=partial(self.background.discard, self.committer),
         )
-        self._admissions = Admissions(
-            state,
-            lambda: self.view,
-            self.links,
-            is_empty=self.is_empty,
-            is_serving=self._is_serving,
-        )
+        self._admissions = Admissions(state, lambda: self.view, is_serving=self._is_serving)
         self._assemble_requests(peers)
         self._is_assembled = True
         self.background.completing.begin_what_is_missing()
@@ -285,6 +274,7 @@ class Node:
             sync=self.background.exchanging.report,
             slow=slow,
             wall_ms=clock.wall_ms,
+            offload=self.environment.offload,
         )
         self.requests = ClientRequests(
             self.coordinator,
@@ -299,7 +289,6 @@ class Node:
         self._peer_requests = PeerRequests(
             self._replica_requests,
             self.membership,
-            is_empty=self.is_empty,
             facts=self.facts,
             hints=self.hint_replay.report,
             sync=self.background.exchanging.report,
@@ -331,28 +320,21 @@ class Node:
             lambda: self.view,
             self.throttle,
             self.config,
+            store=self.committer,
             clock=self.environment.clock,
             random_=self._forgetting_random,
             tell_hint_targets=lambda targets: self.membership.tell_hint_targets(targets),
         )
 
-    async def _bind(self) -> None:
-        """Take the listening addresses first: a port in use must stop everything else."""
-        wanted = {"client": self.config.listen, "peer": self.config.peer_listen}
-        for role, address in wanted.items():
-            if address is not None:
-                self._listening[role] = await self.environment.transport.listen(address)
-        if self.config.http_listen is not None:
-            self._http_socket = bind(self.config.http_listen)
-
     async def _start(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
+        nursery.start_soon(self.removal.run)
         await nursery.start(self.requests.run)
         for role, handle in (
             (PEER, self._peer_requests.handle),
             (CLIENT, self.requests.handle),
         ):
-            listening = self._listening.get(role)
+            listening = self._ports.listening.get(role)
             if listening is not None:
                 listener = Listener(
                     listening,
@@ -362,11 +344,12 @@ class Node:
                     timestamps=self._clock,
                     handle=handle,
                     callers=self._callers,
+                    is_removed=self.removal.is_removed,
                 )
                 nursery.start_soon(listener.run)
-        if self._http_socket is not None:
+        if self._ports.http_socket is not None:
             shown = application(self, self._administration.status)
-            nursery.start_soon(serve_on, self._http_socket, shown)
+            nursery.start_soon(serve_on, self._ports.http_socket, shown)
         for name, loop in (
             ("membership", self.membership.run),
             ("confirming", self.confirming.run),
@@ -377,8 +360,14 @@ class Node:
     async def _start_background(self) -> None:
         """Nobody is to be told what an old directory holds: so not before that is ruled out."""
         await self.confirming.confirmed.wait()
-        giving = Giving(self.membership, self.environment.offload, is_empty=self.is_empty)
-        for name, loop in (("giving", giving.run), *self.background.loops()):
+        moving = self.background.membership_loops(
+            self.membership,
+            self.links,
+            self.environment.offload,
+            is_empty=self.is_empty,
+            on_left=self.removal.on_left,
+        )
+        for name, loop in (*moving, *self.background.loops()):
             self._nursery.start_soon(self.supervisor.supervise, name, loop)
 
     async def _drain(self) -> None:
@@ -408,6 +397,8 @@ class Node:
         log.error("commit failed", reason=error.message)
         self.replica.commit_failed()
         self.trees.mark_all_dirty()
+        if self._is_assembled:
+            self.background.commit_failed()
 
     def _on_damage(self, partition: int) -> None:
         self.trees.damage_met(partition)
@@ -415,7 +406,7 @@ class Node:
 
     def _on_scanned_damage(self, partition: int) -> None:
         if self._is_assembled:
-            self.background.completing.on_damage(partition)
+            self.background.on_damage(partition)
 
     def _on_link_lost(self, address: str) -> None:
         if self._is_assembled:
@@ -428,7 +419,9 @@ class Node:
             if seen.peer_address and seen.node != self._me
         }
         mine = self.addresses.get("peer")
-        before = self._address_book.addresses.values()
+        self.removal.on_view(view)
+        book = self._address_book.addresses
+        before = [book[node] for node in book if not self.removal.is_removed(node)]
         wanted = [*known.values(), *self.config.seeds, *before]
         self._address_book.keep(known)
         self.links.keep(address for address in wanted if address != mine)

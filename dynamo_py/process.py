@@ -26,9 +26,10 @@ of 5 ms is longer than a whole request."""
 
 
 def run(config: NodeConfig) -> None:
-    """Run a node for real until SIGTERM or SIGINT; returns when it has drained.
+    """Run a node for real until SIGTERM or SIGINT, or until it has left its cluster.
 
-    Raises the `DynamoError` for which it could not start.
+    Returns when it has drained. Raises the `DynamoError` for which it could not start or go on,
+    such as `NodeRemoved`.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()
@@ -44,7 +45,13 @@ async def _run_until_signal(node: Node) -> None:
             stopped = trio.Event()
             waiting.start_soon(_set_at_signal, signals, stopped)
             async with node.running():
+                waiting.start_soon(_set_once_left, node, stopped)
                 await stopped.wait()
+
+
+async def _set_once_left(node: Node, stopped: trio.Event) -> None:
+    await node.removal.left.wait()
+    stopped.set()
 
 
 async def _set_at_signal(signals: AsyncIterator[int], stopped: trio.Event) -> None:

@@ -7,6 +7,7 @@ within its deadline; a write keeps its write id, so that it stays one write.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from dynamo_py.net.link import Link, Untimed
 from dynamo_py.net.links import Links
 from dynamo_py.wire.bucket_messages import SetBucket
 from dynamo_py.wire.buckets import BucketProperties
+from dynamo_py.wire.change_messages import ChangeMember, ClearChanges, CommitChanges
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.handshake import hello_from_client
 from dynamo_py.wire.messages import Explain, Get, GetRing, Message, Put, Ring, Scan
@@ -38,6 +40,8 @@ request and then says nothing leaves time for another."""
 PAUSE_S = 0.05
 REFRESH_S = 0.25
 """The ring is fetched at most this often."""
+REFRESH_DOWN_S = 2.0
+"""It is fetched this often while it says that a node is down: nothing else tells the return."""
 RING_S = 5.0
 """How long fetching it may take."""
 
@@ -155,10 +159,13 @@ class RemoteRequests:
                 outcome="not_applied",
             )
         await self._fetch_ring()
+        if self._router.has_down:
+            self._stale.set()  # Whoever refreshes it does not know of it yet.
 
     async def _refresh(self) -> None:
         while True:
-            await self._stale.wait()
+            with trio.move_on_after(REFRESH_DOWN_S if self._router.has_down else math.inf):
+                await self._stale.wait()
             self._stale = trio.Event()
             try:
                 await self._fetch_ring()
@@ -203,7 +210,7 @@ class RemoteRequests:
                     self._router.answered(address)
                     return reply
             await self._pause(last, deadline)
-        is_unknown &= isinstance(message, Put | SetBucket)
+        is_unknown &= isinstance(message, _CHANGING)
         raise _final(most_telling, timeout_s, is_unknown=is_unknown)
 
     def _partition(self, message: Message) -> int | None:
@@ -228,10 +235,13 @@ class RemoteRequests:
 
 
 def _attempt(message: Message, attempt: int) -> Message:
-    if attempt and isinstance(message, Put):
+    if attempt and isinstance(message, Put | ChangeMember | CommitChanges):
         return msgspec.structs.replace(message, attempt=attempt)
     return message
 
+
+_CHANGING = Put | SetBucket | ChangeMember | CommitChanges | ClearChanges
+"""What may have happened although nobody has said so."""
 
 _TELLING = (QuorumNotMet, StorageError, Overloaded, DeadlineExceeded, NodeUnavailable)
 """What tells a user most first: "two of three replicas are gone" over "this one refused"."""

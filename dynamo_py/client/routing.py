@@ -47,6 +47,11 @@ class Routing:
         """The partition of a routing key."""
         return partition_of(position_of(key), self.partitions)
 
+    @property
+    def has_down(self) -> bool:
+        """Whether some node is said to be down. It is asked last as long as this is the ring."""
+        return bool(self._down)
+
     def order(self, partition: int) -> list[str]:
         """The addresses for a partition: primaries, then fallbacks, those believed down last."""
         order = self._orders.get(partition)
@@ -76,6 +81,11 @@ class Router:
     def digest(self) -> int:
         """The digest of the ring by which requests are routed; 0 while none is known."""
         return 0 if self._routing is None else self._routing.digest
+
+    @property
+    def has_down(self) -> bool:
+        """Whether the ring says so of some node."""
+        return self._routing is not None and self._routing.has_down
 
     def properties_of(self, bucket: str) -> BucketProperties:
         """What the cluster says of a bucket."""

@@ -10,6 +10,7 @@ import random
 
 from dynamo_py.cluster.joining import ask_to_join
 from dynamo_py.cluster.members import MEMBER
+from dynamo_py.cluster.removal import refuse_if_removed
 from dynamo_py.cluster.state import ClusterState, founding_table, load, save
 from dynamo_py.config import NodeConfig
 from dynamo_py.errors import Damaged, DynamoError, StorageError, WrongState
@@ -34,6 +35,7 @@ async def cluster_state(
 ) -> ClusterState:
     """The state to start from. Raises `WrongState` where a cluster refuses this node.
 
+    `NodeRemoved` where it is a member no more.
     And `StorageError` where what is stored cannot be read, and no seed is given to ask.
     """
     known = _loaded(store, config)
@@ -50,6 +52,7 @@ async def cluster_state(
         # Before the directory says that it belongs to the cluster: stopped in between, the
         # node goes on from here, where the other way round it would have lost its records.
         await save(store, known)
+    refuse_if_removed(known, storage.node_id)
     storage.join_cluster(known.cluster_id, storage.node_id)
     return ClusterState(store, known)
 
@@ -85,7 +88,14 @@ def _found(config: NodeConfig, storage: NodeStorage, store: Store, random_: rand
 
 
 async def _join(config: NodeConfig, storage: NodeStorage, links: Links, peer_address: str) -> Table:
-    join = Join(storage.node_id, config.name, config.zone, config.weight, peer_address)
+    join = Join(
+        storage.node_id,
+        config.name,
+        config.zone,
+        config.weight,
+        peer_address,
+        is_staged=config.stage,
+    )
     told: set[str] = set()
 
     def on_wait(error: DynamoError) -> None:

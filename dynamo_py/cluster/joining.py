@@ -1,13 +1,14 @@
 """How a new node gets into a cluster, on both sides, and how one that has lost its disk gets back.
 
-In this version tokens are given to a joiner at once, which is safe only while no key exists;
-so the member that is asked first asks every other whether it is empty, and refuses the joiner
-if one is not, or cannot say. (Moving data to a joiner is hand-over, and not built yet.)
+A new node is a member at once, and is handed tokens with their data by those who own them; or,
+where it asks for that, it waits without any until an operator commits its joining.
 
 A node with an empty directory that has the name and the peer address of a member that is down
 is that member: nobody else can listen there. It is given its former id back, and holds nothing:
 what it is primary of it is to complete from the others before it votes. Should the directory
 turn up again after all, it is an old copy of this node's, as after a restored backup.
+
+A node that was removed is refused for good, under the id that it had.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from dynamo_py.cluster.members import MEMBER
+from dynamo_py.cluster.members import JOINING, MEMBER, REMOVED
 from dynamo_py.cluster.state import ClusterState
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.errors import DynamoError, NodeUnavailable, ProtocolError, WrongState
@@ -25,13 +26,11 @@ from dynamo_py.net.link import Link
 from dynamo_py.net.links import Links
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import Frame
-from dynamo_py.wire.messages import AskEmpty, Emptiness, Join, MemberEntry, Message, Table
+from dynamo_py.wire.handshake import removed
+from dynamo_py.wire.messages import Join, MemberEntry, Message, Table
 from dynamo_py.wire.starting_messages import Readmission
 
 JOIN_S = 10.0
-EMPTY_S = 2.0
-"""How long each member may take to say whether it is empty."""
-EMPTY_AGAIN_S = 0.05
 
 log = get_logger(__name__)
 
@@ -43,17 +42,13 @@ class Admissions:
         self,
         state: ClusterState,
         view: Callable[[], ClusterView],
-        links: Links,
         *,
-        is_empty: Callable[[], bool],
         is_serving: Callable[[], bool] = lambda: True,
     ) -> None:
         """``is_serving`` says whether this node's directory is known to be no old one."""
         self._is_serving = is_serving
         self._state = state
         self._view = view
-        self._links = links
-        self._is_empty = is_empty
         self._turn = trio.Lock()
 
     async def answer(self, link: Link, frame: Frame, join: Join) -> None:
@@ -62,14 +57,14 @@ class Admissions:
             # One after the other: two that come at the same moment must not get one name.
             async with self._turn:
                 reply: Message = await admit(
-                    self._state,
-                    self._view,
-                    self._links,
-                    join,
-                    is_empty=self._is_empty(),
-                    is_serving=self._is_serving(),
+                    self._state, self._view(), join, is_serving=self._is_serving()
                 )
-            log.info("node admitted", node=join.name, address=join.peer_address)
+            log.info(
+                "node admitted",
+                node=join.name,
+                address=join.peer_address,
+                waits_for_commit=join.is_staged,
+            )
         except DynamoError as error:
             log.warning("node refused", node=join.name, reason=error.message)
             reply = to_message(error)
@@ -106,34 +101,28 @@ async def ask_to_join(
 
 
 async def admit(
-    state: ClusterState,
-    view: Callable[[], ClusterView],
-    links: Links,
-    join: Join,
-    *,
-    is_empty: bool,
-    is_serving: bool = True,
+    state: ClusterState, view: ClusterView, join: Join, *, is_serving: bool = True
 ) -> Table | Readmission:
     """Make the node that sent ``join`` a member, and return the state it starts from.
 
-    ``is_empty`` says so of this node itself; that is believed where it ``is_serving``. A member
-    is let back in even so: it may be the one whom this node waits for. Raises `WrongState` with
-    the reason where that would lose data or confuse.
+    What this node knows is believed where it ``is_serving``. A member is let back in even so: it
+    may be the one whom this node waits for. Raises `WrongState` with the reason where that
+    would lose data or confuse, `NodeRemoved` where the node was removed.
     """
     known = state.members.get(join.node)
-    if known is not None and known.state == MEMBER:
+    if known is not None:
+        if known.state == REMOVED:
+            raise removed(state.cluster, known.name)
         return state.message()
     named = state.members.named(join.name)
     if named is not None:
-        _check_returned(view(), named.node, join)
+        _check_returned(view, named.node, join)
         return Readmission(named.node, state.message())
     if not is_serving:
         raise NodeUnavailable("this node has just started: ask again", outcome="not_applied")
-    if not is_empty:
-        raise not_empty(state.cluster)
-    await _check_empty(view, links)
-    version = 1 if known is None else known.version + 1
-    entry = MemberEntry(join.node, version, MEMBER, join.name, join.weight, join.zone)
+    entry = MemberEntry(join.node, 1, MEMBER, join.name, join.weight, join.zone)
+    if join.is_staged:
+        entry = entry._replace(state=JOINING, staged=MEMBER)
     await state.decide(members=[entry])
     return state.message()
 
@@ -156,37 +145,4 @@ def _check_returned(view: ClusterView, member: bytes, join: Join) -> None:
         return
     raise NodeUnavailable(
         f"node {join.name!r} is a member already, and {reason}", outcome="not_applied"
-    )
-
-
-async def _check_empty(view: Callable[[], ClusterView], links: Links) -> None:
-    for node in view().nodes:
-        if node != view().me and not await _is_empty(view, links, node):
-            raise not_empty(view().cluster)
-
-
-async def _is_empty(view: Callable[[], ClusterView], links: Links, node: bytes) -> bool:
-    """What ``node`` says. One that was admitted just now may take a moment to be heard of."""
-    reason = "its address is not known yet"
-    with trio.move_on_after(EMPTY_S):
-        while True:
-            try:
-                if address := view().address_of(node):
-                    reply = await links.ask(address, AskEmpty(), wait_s=EMPTY_S)
-                    if not isinstance(reply, Emptiness):
-                        raise ProtocolError(f"it answered with a {type(reply).__name__}")
-                    return reply.is_empty
-            except DynamoError as error:
-                reason = error.message
-            await trio.sleep(EMPTY_AGAIN_S)
-    raise WrongState(
-        f"node {view().name_of(node)} cannot say whether it is empty ({reason}): a node can"
-        " join only while all others answer"
-    )
-
-
-def not_empty(cluster: str) -> WrongState:
-    """Why a node may not join a cluster that holds data."""
-    return WrongState(
-        f"cluster {cluster!r} holds data already: in this version nodes join while it is empty"
     )

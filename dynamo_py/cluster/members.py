@@ -1,7 +1,7 @@
 """The committed map of members: who belongs, with which weight, in which zone.
 
-Pure. It is what operators decide, merged per member (the higher version wins, ties by
-content); who is *up* is another matter, and gossip's.
+Pure. It is what operators decide, merged per member: the state that is further along wins, then
+the higher version, then content. Who is *up* is another matter, and gossip's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ JOINING = "joining"
 MEMBER = "member"
 LEAVING = "leaving"
 REMOVED = "removed"
+_STEPS = (JOINING, MEMBER, LEAVING, REMOVED)
+"""No state goes back: so what was committed holds against what is only staged elsewhere."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -60,5 +62,6 @@ class MemberMap:
         return self if merged == self._by_node else MemberMap(merged.values())
 
 
-def _age(entry: MemberEntry) -> tuple[int, bytes]:
-    return (entry.version, _encode(entry))
+def _age(entry: MemberEntry) -> tuple[int, int, bytes]:
+    step = _STEPS.index(entry.state) if entry.state in _STEPS else 0
+    return (step, entry.version, _encode(entry))

@@ -179,10 +179,11 @@ class Membership:
         """A gossip message from a peer."""
         self._agent.receive(payload)
 
-    def receive_table(self, table: Table) -> None:
-        """A peer's state: merged if it is this cluster's."""
-        if table.cluster_id == self.state.cluster_id:
-            self.state.merge(table.entries, table.members, table.buckets)
+    def receive_table(self, table: Table) -> bool:
+        """A peer's state: merged if it is this cluster's. Whether it had any news."""
+        return table.cluster_id == self.state.cluster_id and self.state.merge(
+            table.entries, table.members, table.buckets
+        )
 
     def link_lost(self, address: str) -> None:
         """The link to a peer was lost: a hint for the failure detector."""
@@ -232,8 +233,11 @@ class Membership:
             log.debug("state not fetched", node=seen.name, reason=error.message)
             return
         if isinstance(reply, Table):
-            self.receive_table(reply)
+            before = self.state.table.version
+            if self.receive_table(reply):
+                log.info("newer state of the cluster learnt", node=seen.name, before=before)
             if reply != self.state.message():
+                log.info("older state of the cluster met", node=seen.name)
                 self._links.tell(seen.peer_address, self.state.message())
 
     # --- changes ------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from dynamo_py.storage.engine import Change, Space
 from dynamo_py.wire.buckets import BucketEntry
 from dynamo_py.wire.messages import MemberEntry, Table, TableEntry
 
-_KEY = b"cluster"
+KEY = b"cluster"
+"""Of the row, in partition 0 of `Space.META`, that all of it is stored in."""
 _FORMAT = b"\x01"
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Table)
@@ -139,13 +140,17 @@ class ClusterState:
         """Equal for equal tables, member maps and properties of buckets."""
         return (self.table.digest, self.members.digest, self.buckets.digest)
 
+    def placed_with(self, entries: Iterable[TableEntry]) -> Placement:
+        """The placement that these entries would make of the present one."""
+        return self._placed(self.table.merged(entries), self.members)
+
     def _placed(self, table: OwnershipTable, members: MemberMap) -> Placement:
         zones = {entry.node: entry.zone for entry in members.entries if entry.zone}
         return Placement(table, ring.Ring(table.owners, self.replicas, zones))
 
     @staticmethod
     def _row(table: Table) -> Change:
-        return Change(Space.META, 0, _KEY, _FORMAT + _encode(table))
+        return Change(Space.META, 0, KEY, _FORMAT + _encode(table))
 
     def _check(self) -> None:
         self.table._check()
@@ -154,9 +159,12 @@ class ClusterState:
 
 def load(store: Store) -> Table | None:
     """What this node's disk says of its cluster; None on a new one; raises `StorageError`."""
-    row = store.get(Space.META, 0, _KEY)
-    if row is None:
-        return None
+    row = store.get(Space.META, 0, KEY)
+    return None if row is None else decode_row(row)
+
+
+def decode_row(row: bytes) -> Table:
+    """The state that is stored as ``row``; raises `StorageError` where it cannot be read."""
     try:
         if row[:1] == _FORMAT:
             return _decoder.decode(memoryview(row)[1:])

@@ -10,7 +10,9 @@ this one by two addresses, and they would close each other in turns.
 
 from __future__ import annotations
 
-from dynamo_py.errors import NodeUnavailable
+from collections.abc import Callable
+
+from dynamo_py.errors import DynamoError, NodeUnavailable
 from dynamo_py.net.link import Link
 
 
@@ -39,6 +41,17 @@ class Callers:
                 break
             if its == node:
                 older.close(NodeUnavailable("the node goes on by a newer link"))
+
+    def close_if(self, condition: Callable[[bytes], bool], reason: DynamoError) -> list[bytes]:
+        """End the links of the nodes of which ``condition`` is true; which nodes had any.
+
+        No frame of theirs is handled any more. O(links).
+        """
+        closed = {node: link for link, node in self._nodes.items() if condition(node)}
+        for link, node in list(self._nodes.items()):
+            if node in closed and link.lost is None:
+                link.close(reason)
+        return sorted(closed)
 
     def statistics(self) -> dict[str, int]:
         """How many links there are."""

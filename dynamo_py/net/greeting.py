@@ -6,6 +6,8 @@ frame of at most 16 KiB and ten seconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from dynamo_py.environment import Connection
@@ -42,7 +44,11 @@ async def greet(
 
 
 async def receive_greeting(
-    connection: Connection, identity: Identity, *, expected_role: str
+    connection: Connection,
+    identity: Identity,
+    *,
+    expected_role: str,
+    is_removed: Callable[[bytes], bool] = lambda node: False,
 ) -> tuple[Caller, FrameDecoder]:
     """Wait for a `Hello` and answer it; who has connected.
 
@@ -53,7 +59,9 @@ async def receive_greeting(
         decoder, message = await _first_message(connection)
         if not isinstance(message, Hello):
             raise ProtocolError(f"{connection.remote} did not introduce itself")
-        caller, welcome = answer(message, identity, expected_role=expected_role)
+        caller, welcome = answer(
+            message, identity, expected_role=expected_role, is_removed=is_removed
+        )
     except NodeUnavailable:
         raise
     except DynamoError as error:

@@ -60,15 +60,20 @@ class Links:
         timestamps: Timestamps,
         handle: Callable[[Link, Frame], None],
         on_lost: Callable[[str], None] = lambda address: None,
+        on_refused: Callable[[str, DynamoError], None] = lambda address, error: None,
         on_stale_ring: Callable[[], None] | None = None,
     ) -> None:
-        """``on_lost`` is told an address when its link is lost or cannot be made."""
+        """``on_lost`` is told an address when its link is lost or cannot be made.
+
+        ``on_refused`` is told, besides, why whoever answers at an address turned us away.
+        """
         self._environment = environment
         self._random = random.Random(environment.random.getrandbits(64))
         self._hello = hello
         self._timestamps = timestamps
         self._handle = handle
         self._on_lost = on_lost
+        self._on_refused = on_refused
         self._on_stale_ring = on_stale_ring
         self._destinations: dict[str, _Destination] = {}
         self._unstarted: list[_Destination] = []
@@ -125,6 +130,9 @@ class Links:
         for address in [a for a in self._destinations if a not in wanted]:
             gone = self._destinations.pop(address)
             gone.scope.cancel()
+            if gone.link is not None:
+                # Now: whoever it was, nothing more of it is to be read.
+                gone.link.close(NodeUnavailable("not wanted any more"))
             gone.note(None, "not wanted any more")  # or `wait_connected` would wait for ever
 
     def hurry(self, address: str) -> None:
@@ -206,6 +214,8 @@ class Links:
             destination.refusal = None if isinstance(error, NodeUnavailable) else error
             destination.note(None, error.message)
             self._on_lost(address)
+            if destination.refusal is not None:
+                self._on_refused(address, destination.refusal)
             return False
         link = Link(
             connection,

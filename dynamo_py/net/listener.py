@@ -16,7 +16,7 @@ from dynamo_py.net.callers import Callers
 from dynamo_py.net.greeting import receive_greeting
 from dynamo_py.net.link import Link, Timestamps
 from dynamo_py.wire.frames import Frame
-from dynamo_py.wire.handshake import Identity
+from dynamo_py.wire.handshake import Identity, removed
 
 CONNECTIONS_MAX = 4096
 
@@ -36,8 +36,12 @@ class Listener:
         timestamps: Timestamps,
         handle: Callable[[Link, Frame], None],
         callers: Callers | None = None,
+        is_removed: Callable[[bytes], bool] = lambda node: False,
     ) -> None:
-        """``callers`` is kept informed of the links of other nodes."""
+        """``callers`` is kept informed of the links of other nodes.
+
+        A node of which ``is_removed`` is true is refused.
+        """
         self._listening = listening
         self._role = role
         self._identity = identity
@@ -45,6 +49,7 @@ class Listener:
         self._timestamps = timestamps
         self._handle = handle
         self._callers = callers or Callers()
+        self._is_removed = is_removed
         self._connections = 0
         self.refused = 0
 
@@ -72,7 +77,10 @@ class Listener:
     async def _serve(self, connection: Connection) -> None:
         try:
             caller, decoder = await receive_greeting(
-                connection, self._identity(), expected_role=self._role
+                connection,
+                self._identity(),
+                expected_role=self._role,
+                is_removed=self._is_removed,
             )
             link = Link(
                 connection,
@@ -82,6 +90,8 @@ class Listener:
                 handle=self._handle,
             )
             if caller.node is not None:
+                if self._is_removed(caller.node):  # While it was being welcomed.
+                    raise removed(self._identity().cluster, caller.name)
                 self._callers.add(link, caller.node)
             try:
                 await link.run()

@@ -38,6 +38,8 @@ OnChange = Callable[[int, bytes, bytes | None, bytes | None], None]
 """Told partition, key, and the record's bytes before and after a change of a copy."""
 OnRecord = Callable[[int, bytes, Record | None], None]
 """Told partition, key, and the record that a copy is after a change; None: there is none."""
+Mirrored = Callable[[int, bytes, bytes, OnCommit], OnCommit]
+"""Given partition, key, record, and who is told of its commit here: who is told in its place."""
 
 
 class Write(NamedTuple):
@@ -89,6 +91,8 @@ class Replica:
         self._on_record = on_record or _nobody_is_shown
         self.hints = Hints(store, wall_ms=wall_ms, bytes_max=hint_bytes_max)
         self.crowded = CrowdedKeys(wall_ms)
+        self.mirrored: Mirrored = _nowhere_else
+        """Sees each record that is about to be stored: others may have to have it as well."""
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -210,6 +214,7 @@ class Replica:
         durable: bool = False,
     ) -> None:
         """Put ``encoded``, which is ``record``, in the place of ``held``, which was read there."""
+        on_commit = self.mirrored(partition, key, encoded, on_commit)
         if held == encoded:
             # What is held may still be pending: whoever is told waits for its commit.
             self._store.submit((), on_commit, durable=True)
@@ -241,6 +246,27 @@ class Replica:
         self._on_change(partition, key, held, encoded)
         self._on_record(partition, key, after)
         return True
+
+    def drop(self, partition: int, key: bytes, digest: int) -> bool:
+        """Compare and drop what others hold: whether the copy had ``digest``, and is gone now.
+
+        For a node that is no primary any more, once the primaries have the record. Raises what
+        the store raises.
+        """
+        held = self._copy_or_nothing(partition, key)
+        if held is None or digest_of(key, held) != digest:
+            return False
+        self._store.submit((Change(Space.RECORDS, partition, key, None),), _ignore)
+        self._minter.forget(key)
+        self._on_change(partition, key, held, None)
+        self._on_record(partition, key, None)
+        return True
+
+    def drop_damaged(self, partition: int, key: bytes) -> None:
+        """Drop what cannot be read any more, where `drop` may. Raises what the store raises."""
+        self._store.submit((Change(Space.RECORDS, partition, key, None),), _ignore)
+        self._minter.forget(key)
+        self._on_record(partition, key, None)
 
     def _refuse_too_many(self, held: Record, context: Context, write: Write) -> None:
         """Before the dot is minted: one that is not stored would cost its copy a new life."""
@@ -296,6 +322,11 @@ def _nobody_is_told(partition: int, key: bytes, before: bytes | None, after: byt
 
 def _nobody_is_shown(partition: int, key: bytes, record: Record | None) -> None:
     """Where nothing is ever forgotten."""
+
+
+def _nowhere_else(partition: int, key: bytes, encoded: bytes, on_commit: OnCommit) -> OnCommit:
+    """Where nothing is handed over."""
+    return on_commit
 
 
 def _ignore(error: object) -> None:

@@ -32,12 +32,25 @@ PAGE_ROWS = 200
 class _Tree:
     """A tree, and how far its scan has come. ``cursor`` is None once it has come to the end."""
 
-    __slots__ = ("cursor", "has_damage", "hashes")
+    __slots__ = ("bytes", "cursor", "has_damage", "hashes", "keys")
 
     def __init__(self) -> None:
         self.hashes = HashTree()
         self.cursor: bytes | None = b""
         self.has_damage = False
+        self.keys = 0
+        self.bytes = 0
+        """Of keys and records."""
+
+    def replace(self, key: bytes, old: bytes | None, new: bytes | None) -> None:
+        """Count ``new`` in the place of ``old``."""
+        self.hashes.replace(key, old, new)
+        if old is not None:
+            self.keys -= 1
+            self.bytes -= len(key) + len(old)
+        if new is not None:
+            self.keys += 1
+            self.bytes += len(key) + len(new)
 
 
 class Trees:
@@ -59,7 +72,7 @@ class Trees:
         """The record of ``key`` has changed from ``old`` to ``new``, in the store too."""
         tree = self._trees.get(partition)
         if tree is not None and (tree.cursor is None or key <= tree.cursor):
-            tree.hashes.replace(key, old, new)
+            tree.replace(key, old, new)
 
     def mark_dirty(self, partition: int) -> None:
         """What the tree counts may not be there: it is built again from the first key on."""
@@ -106,7 +119,7 @@ class Trees:
             return
         page = self._store.scan(Space.RECORDS, partition, tree.cursor, PAGE_ROWS)
         for key, record in page.rows:
-            tree.hashes.replace(key, None, record)
+            tree.replace(key, None, record)
         tree.cursor = page.next_start
         if page.damaged_keys:
             tree.has_damage = True
@@ -132,6 +145,11 @@ class Trees:
             return None
         return tree.hashes if tree.cursor is None else None
 
+    def size(self, partition: int) -> tuple[int, int]:
+        """Keys and bytes of the copy, as far as its tree has counted them."""
+        tree = self._trees.get(partition)
+        return (0, 0) if tree is None else (tree.keys, tree.bytes)
+
     def statistics(self) -> dict[str, int]:
         """How many trees there are, and how many of them are built."""
         built = sum(self.is_built(partition) for partition in self._trees)
@@ -143,7 +161,7 @@ class Trees:
         """Assert that a built tree is the one that a full scan makes now."""
         if not self.is_built(partition):
             return
-        fresh = HashTree()
+        fresh = _Tree()
         start: bytes | None = b""
         while start is not None:
             page = self._store.scan(Space.RECORDS, partition, start, PAGE_ROWS)
@@ -152,7 +170,9 @@ class Trees:
             for key, record in page.rows:
                 fresh.replace(key, None, record)
             start = page.next_start
-        assert fresh.root() == self._trees[partition].hashes.root(), f"the tree of {partition}"
+        kept = self._trees[partition]
+        assert fresh.hashes.root() == kept.hashes.root(), f"the tree of {partition}"
+        assert (fresh.keys, fresh.bytes) == (kept.keys, kept.bytes), f"the size of {partition}"
 
     def _check(self) -> None:
         for partition in self._trees:

@@ -12,15 +12,21 @@ from collections.abc import Callable
 import trio
 
 from dynamo_py.causality import Record, decode_record
+from dynamo_py.cluster.changes import staged_waits
+from dynamo_py.cluster.members import LEAVING, MEMBER
 from dynamo_py.cluster.membership import Membership
 from dynamo_py.cluster.view import ClusterView, NodeView
 from dynamo_py.coordinator.peers import Peers
 from dynamo_py.coordinator.slow import SlowRequests
+from dynamo_py.environment import Offload
 from dynamo_py.errors import DynamoError, InvalidRequest
 from dynamo_py.net.links import Links
 from dynamo_py.server.bucket_requests import BucketRequests
+from dynamo_py.server.member_requests import MemberRequests
 from dynamo_py.server.replica_requests import ANY_WALK
 from dynamo_py.wire.bucket_messages import GetBuckets, SetBucket
+from dynamo_py.wire.change_messages import ChangeMember, ClearChanges, CommitChanges, GetPlan
+from dynamo_py.wire.handover_messages import GetTransfers
 from dynamo_py.wire.messages import (
     Explain,
     Explanation,
@@ -60,6 +66,7 @@ class Administration:
         sync: Callable[[bool], Sync],
         slow: SlowRequests,
         wall_ms: Callable[[], int],
+        offload: Offload,
     ) -> None:
         self._membership = membership
         self._links = links
@@ -70,6 +77,7 @@ class Administration:
         self._slow = slow
         self._wall_ms = wall_ms
         self._buckets = BucketRequests(membership.state)
+        self._members = MemberRequests(membership, peers, offload, facts=self._all_facts)
 
     async def answer(self, message: Message, deadline: float) -> Message:
         """The answer to what is neither `Get`, `Put` nor `Scan`."""
@@ -88,6 +96,8 @@ class Administration:
                 return self._buckets.all()
             case SetBucket():
                 return await self._buckets.set(message)
+            case ChangeMember() | CommitChanges() | ClearChanges() | GetPlan() | GetTransfers():
+                return await self._members.answer(message)
             case _:
                 raise InvalidRequest(f"{type(message).__name__} is no question")
 
@@ -267,9 +277,18 @@ def _waiting_for(view: ClusterView, facts: dict[bytes, NodeFacts | None]) -> lis
                 waits.append(f"{seen.name} completes {found.incomplete} partitions")
             if found.hints:
                 waits.append(f"{seen.name} keeps {found.hints} hints for others")
-        if seen.weight and not view.ring.tokens_of(seen.node):
-            waits.append(f"{seen.name} owns no token yet")
-    return waits + _forgetting_waits(facts)
+        waits += _membership_waits(view, seen)
+    return waits + staged_waits(view.members) + _forgetting_waits(facts)
+
+
+def _membership_waits(view: ClusterView, seen: NodeView) -> list[str]:
+    tokens = len(view.ring.tokens_of(seen.node))
+    if seen.membership == LEAVING:
+        left = f"gives {tokens} tokens away" if tokens else "hands over what it still has"
+        return [f"{seen.name} leaves: it {left}"]
+    if seen.membership == MEMBER and seen.weight and not tokens:
+        return [f"{seen.name} owns no token yet"]
+    return []
 
 
 def _forgetting_waits(facts: dict[bytes, NodeFacts | None]) -> list[str]:

@@ -10,6 +10,7 @@ from dynamo_py.replica.promises import Promises
 from dynamo_py.replica.store import Store
 from dynamo_py.server.exchange_requests import ExchangeRequests
 from dynamo_py.server.forgetting_requests import ForgettingRequests
+from dynamo_py.server.handover_requests import HandoverRequests
 from dynamo_py.server.replica_requests import ReplicaRequests
 from dynamo_py.upkeep.background import Background, Copies
 from dynamo_py.upkeep.barriers import Barriers
@@ -48,5 +49,11 @@ def replica_requests(
             Barriers(peers.under_way, peers, view),
             view,
             sequence=sequence,
+        ),
+        handover=HandoverRequests(
+            background.taking,
+            copies.trees,
+            copies.completeness.held,
+            background.transfers,
         ),
     )

@@ -19,14 +19,19 @@ from dynamo_py.net.link import Link
 from dynamo_py.server.replica_requests import in_doubt
 from dynamo_py.server.workers import Workers
 from dynamo_py.wire.bucket_messages import GetBuckets, SetBucket
+from dynamo_py.wire.change_messages import ChangeMember, ClearChanges, CommitChanges, GetPlan
 from dynamo_py.wire.codec import decode_body
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import STALE_RING, Frame
+from dynamo_py.wire.handover_messages import GetTransfers
 from dynamo_py.wire.messages import Explain, Get, GetHints, GetRing, GetStatus, Message, Put, Scan
 from dynamo_py.wire.sync_messages import GetSync
 
 WAIT_UNSAID_S = 5.0
 """How long a request may take whose client did not say how long it waits."""
+
+_DEMANDING = Get | Put | Scan | ChangeMember | CommitChanges | ClearChanges
+"""What a node is not asked for before its directory is known to be no old one."""
 
 Answer = Callable[[Message, float], Awaitable[Message]]
 
@@ -164,7 +169,7 @@ class ClientRequests:
     async def _carry_out(
         self, message: Message, deadline: float, trace_id: int, is_forwarded: bool
     ) -> Message:
-        if isinstance(message, Get | Put | Scan) and not self._is_serving():
+        if isinstance(message, _DEMANDING) and not self._is_serving():
             raise in_doubt()
         match message:
             case Get():
@@ -177,7 +182,9 @@ class ClientRequests:
                 return await self._coordinator.scan(message, deadline=deadline)
             case GetRing() | GetStatus() | GetHints() | GetSync() | Explain():
                 return await self._administration(message, deadline)
-            case GetBuckets() | SetBucket():
+            case GetBuckets() | SetBucket() | GetPlan() | GetTransfers():
+                return await self._administration(message, deadline)
+            case ChangeMember() | CommitChanges() | ClearChanges():
                 return await self._administration(message, deadline)
             case _:
                 raise InvalidRequest(f"{type(message).__name__} is no request of a client's")

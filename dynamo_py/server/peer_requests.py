@@ -18,9 +18,7 @@ from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.forgetting_messages import Flush
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
-    AskEmpty,
     Done,
-    Emptiness,
     Get,
     GetHints,
     GetNodeFacts,
@@ -47,7 +45,6 @@ class PeerRequests:
         replicas: ReplicaRequests,
         membership: Membership,
         *,
-        is_empty: Callable[[], bool],
         facts: Callable[[], NodeFacts],
         hints: Callable[[], HintFigures],
         sync: Callable[[bool], Sync],
@@ -61,7 +58,6 @@ class PeerRequests:
         """
         self._replicas = replicas
         self._membership = membership
-        self._is_empty = is_empty
         self._facts = facts
         self._hints = hints
         self._sync = sync
@@ -86,8 +82,6 @@ class PeerRequests:
                 # What came before on this link was handled; on an older one nothing will be.
                 self._callers.close_older(link)
                 link.reply(frame, Done())
-            case AskEmpty():
-                link.reply(frame, Emptiness(self._is_empty()))
             case AskProgress():
                 link.reply(frame, Progress(self._membership.progress_of(message.node)))
             case GetNodeFacts():

@@ -27,7 +27,9 @@ from dynamo_py.replica.paging import read_page
 from dynamo_py.replica.replica import Replica
 from dynamo_py.server.exchange_requests import ExchangeRequests
 from dynamo_py.server.forgetting_requests import ForgettingRequests
+from dynamo_py.server.handover_requests import HandoverRequests
 from dynamo_py.wire.forgetting_messages import AskPromised, AskProof, Barrier, Confirm, Forget
+from dynamo_py.wire.handover_messages import AskTaken, GetSizes, GetTransfers, Offer
 from dynamo_py.wire.messages import (
     Done,
     GetPage,
@@ -66,10 +68,11 @@ class ReplicaRequests:
         is_durable: bool,
         exchanges: ExchangeRequests | None = None,
         forgetting: ForgettingRequests | None = None,
+        handover: HandoverRequests | None = None,
     ) -> None:
         """``exchanges`` answers those who compare copies, ``forgetting`` those who would forget.
 
-        Without them they are refused.
+        And ``handover`` those who give tokens away. Without them they are refused.
         """
         self._replica = replica
         self._completeness = completeness
@@ -77,6 +80,7 @@ class ReplicaRequests:
         self._is_durable = is_durable
         self._exchanges = exchanges
         self._forgetting = forgetting
+        self._handover = handover
 
     def answer(self, message: Message, reply: OnReply) -> None:
         """Do what ``message`` asks; ``reply`` gets the answer or the error.
@@ -102,6 +106,14 @@ class ReplicaRequests:
                     self._forgetting
                 ):
                     self._forgetting.answer(message, reply, self._other_walk)
+                case Offer() | AskTaken() if self._handover:
+                    other = self._other_walk(message.partition, message.walk)
+                    if other is not None:
+                        reply(other)
+                    else:
+                        self._handover.answer(message, reply)
+                case GetSizes() | GetTransfers() if self._handover:
+                    self._handover.answer(message, reply)
                 case _:
                     raise InvalidRequest(f"{type(message).__name__} is no request to a replica")
         except DynamoError as error:

@@ -30,7 +30,8 @@ class SimulatedClock:
         self._since = now()
         self._elapsed = 0.0
         self._rate = 1.0
-        self._stepped_s = 0.0
+        self._stepped_s = now()
+        """From the monotonic clock, which begins with the host, to the right time."""
         self._jumped_s = 0.0
 
     def monotonic(self) -> float:

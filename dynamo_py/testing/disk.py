@@ -65,15 +65,24 @@ class Disk:
     """One machine's disk. At most one process at a time has it, from `boot` on.
 
     ``random_`` decides what a crash leaves; ``name`` is what the trace calls this disk.
+    ``on_change`` is told whenever a sync has brought something to it.
     """
 
-    def __init__(self, random_: random.Random, trace: Trace, *, name: str) -> None:
+    def __init__(
+        self,
+        random_: random.Random,
+        trace: Trace,
+        *,
+        name: str,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self.full = False
         """Whether there is no room: what would need some fails with ENOSPC."""
         self.statistics = DiskStatistics()
         self._random = random_
         self._trace = trace
+        self._on_change = on_change or _ignore
         self._root = Directory({})
         self._process: DiskFiles | None = None
         self._is_next_sync_failing = False
@@ -141,6 +150,11 @@ class Disk:
             return []
         return sorted(address for address in entry.current() if address[0] is space)
 
+    def synced_row(self, path: Path, address: Address) -> bytes | None:
+        """What a crash of this moment could not take from a file of rows; None: nothing."""
+        found = self._at(path)
+        return found.synced.get(address) if isinstance(found, RowFile) else None
+
     def wipe(self) -> None:
         """Everything is gone, as with a new disk. Only while no process runs."""
         assert self._process is None, "a process runs"
@@ -187,7 +201,10 @@ class Disk:
             entry.is_doubtful = True
             raise _failure(errno.EIO)
         if not entry.is_doubtful:
+            is_change = any(entry.steps)  # A step may be none.
             entry.keep(len(entry.steps))
+            if is_change:
+                self._on_change()
 
     def _note(self, what: str, *facts: str | int | bytes) -> None:
         self._trace.note("disk", self.name, what, *facts)
@@ -351,4 +368,4 @@ def _failure(number: int, path: Path | None = None) -> OSError:
 
 
 def _ignore() -> None:
-    """What a late process may do with its lock."""
+    """Where there is nothing to be done, or nobody to be told."""

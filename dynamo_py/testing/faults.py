@@ -10,12 +10,22 @@ Knows nothing of when faults happen (`dynamo_py.testing.schedule`), and nothing 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+import trio
+
+from dynamo_py.client.admin import Admin
+from dynamo_py.errors import DynamoError
 from dynamo_py.testing.hosts import Host
 from dynamo_py.testing.simulation import Simulation
+
+NODES_MAX = 6
+"""As long as there are so many, those that are about to go counted, no other one joins."""
+NODES_MIN = 4
+"""So many stay: one more than replicas, so that there are fallbacks."""
+ORDER_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,10 @@ class Fault:
     """What its end is called; nothing where it does not end by itself."""
 
 
+def _nothing_is_started(task: Callable[[], Awaitable[None]]) -> None:
+    raise AssertionError("orders are given while a schedule runs")
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Where faults happen: the cluster, and what they are drawn by."""
@@ -38,11 +52,27 @@ class Stage:
     """The hosts of clients: the network splits for them too."""
     victims: tuple[Host, ...]
     """Whose disks may be destroyed: fewer than DW, where nothing is to be lost by it."""
+    lacking_s_min: float = 0.0
+    """For how long a copy must have lacked something before a disk is rolled back to it."""
+    start_soon: Callable[[Callable[[], Awaitable[None]]], None] = _nothing_is_started
+    """Runs a task for as long as faults happen."""
+    going: list[str] = field(default_factory=list)
+    """The hosts whose nodes were told to leave, or declared dead, by name."""
+
+    @property
+    def hosts(self) -> list[Host]:
+        """The machines whose nodes are not gone for good."""
+        return [host for host in self.sim.hosts if not host.is_retired]
+
+    @property
+    def staying(self) -> list[Host]:
+        """Those of them that nobody has sent away yet."""
+        return [host for host in self.hosts if host.name not in self.going]
 
     @property
     def nodes(self) -> list[str]:
         """The hosts of nodes."""
-        return [host.name for host in self.sim.hosts]
+        return [host.name for host in self.hosts]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -52,7 +82,7 @@ class Stage:
 
     def running(self, hosts: Iterable[Host] | None = None) -> Host | None:
         """One of those with a process, if there is any."""
-        among = [host for host in (self.sim.hosts if hosts is None else hosts) if host.is_running]
+        among = [host for host in (self.hosts if hosts is None else hosts) if host.is_running]
         return self.random.choice(among) if among else None
 
     def block(self, pairs: Iterable[tuple[str, str]], text: str) -> Fault:
@@ -66,6 +96,23 @@ class Stage:
         host.crash(lose=lose, silently=silently)
         how = "power lost" if silently else "process ended"
         return f"{host.name} ({how}, {lose} that was not synced is gone)", host.start
+
+    def order(self, call: Callable[[Admin], Awaitable[object]]) -> None:
+        """Have an operator give an order, again and again until it is accepted.
+
+        One is refused for a while where it would lose data, and for good where it makes no sense.
+        """
+
+        async def operate() -> None:
+            while True:
+                try:
+                    await call(self.sim.store.admin)
+                    return
+                except DynamoError as error:
+                    self.sim.trace.note("order", error.message)
+                await trio.sleep(ORDER_AGAIN_S)
+
+        self.start_soon(operate)
 
     @staticmethod
     def ended_with_process(host: Host, end: Callable[[], None]) -> Callable[[], None]:
@@ -153,7 +200,7 @@ def delay(stage: Stage) -> Fault:
 
 def slow_disk(stage: Stage) -> Fault:
     """One node's disk is slow."""
-    host = stage.random.choice(stage.sim.hosts)
+    host = stage.random.choice(stage.hosts)
     delay_s = stage.random.choice((0.02, 0.2, 1.0))
     host.disk_delays_s.append(delay_s)
     text = f"slow disk: {host.name}, {delay_s * 1000:.0f} ms a commit"
@@ -183,7 +230,7 @@ def crash(stage: Stage) -> Fault | None:
 
 def full_disk(stage: Stage) -> Fault | None:
     """No room on one disk."""
-    host = stage.random.choice(stage.sim.hosts)
+    host = stage.random.choice(stage.hosts)
     if host.disk.full:
         return None
     host.disk.full = True
@@ -222,11 +269,13 @@ def wipe(stage: Stage) -> Fault | None:
 def rollback(stage: Stage) -> Fault | None:
     """One node comes back on an older copy of its disk."""
     host = stage.running(stage.victims)
-    if host is None or host.copy is None:
+    since_s = stage.sim.now - stage.lacking_s_min
+    copy = None if host is None else host.copy_lacking_since(since_s)
+    if host is None or copy is None:
         return None
     text, start = stage.crash(host)
-    host.disk.roll_back(host.copy.snapshot)
-    age_s = stage.sim.now - host.copy.taken_s
+    host.roll_back(copy)
+    age_s = stage.sim.now - copy.taken_s
     return Fault(f"rolled back by {age_s:.1f} s: {text}", start, "started")
 
 
@@ -246,7 +295,7 @@ def rot(stage: Stage) -> Fault | None:
 
 def clock_jump(stage: Stage) -> Fault:
     """One wall clock jumps, either way."""
-    host = stage.random.choice(stage.sim.hosts)
+    host = stage.random.choice(stage.hosts)
     seconds = stage.random.choice((-1, 1)) * stage.random.choice((0.05, 1.0, 30.0, 3600.0))
     host.clock.jump(seconds)
     text = f"clock jump: {host.name} by {seconds:+g} s"
@@ -255,7 +304,7 @@ def clock_jump(stage: Stage) -> Fault:
 
 def clock_drift(stage: Stage) -> Fault | None:
     """One clock runs too fast or too slow."""
-    host = stage.random.choice(stage.sim.hosts)
+    host = stage.random.choice(stage.hosts)
     rate = stage.random.choice((0.95, 0.999, 1.001, 1.05))
     if host.clock.is_drifting:
         return None
@@ -263,8 +312,52 @@ def clock_drift(stage: Stage) -> Fault | None:
     return Fault(f"clock drift: {host.name} at {rate:g}", host.clock.end_drift, "corrected")
 
 
+# --- members ------------------------------------------------------------------------------------
+
+
+def join(stage: Stage) -> Fault | None:
+    """Another node joins, and is handed tokens over."""
+    if len(stage.hosts) >= NODES_MAX:
+        return None
+    return Fault(f"join: n{stage.sim.add()}", _leave_it, ended="")
+
+
+def leave(stage: Stage) -> Fault | None:
+    """A node is told to leave: it hands over all that it has, and ends."""
+    among = [host for host in stage.staying if host not in stage.victims]
+    if len(stage.staying) <= NODES_MIN or len(among) < 2:
+        return None
+    name = stage.random.choice(among).name
+    stage.going.append(name)
+    stage.order(lambda admin: admin.leave(name))
+    return Fault(f"leave: {name}", _leave_it, ended="")
+
+
+def remove(stage: Stage) -> Fault | None:
+    """A node is lost for good, and removed. It comes back later, and is to be turned away."""
+    host = stage.running(host for host in stage.victims if host in stage.staying)
+    if host is None or len(stage.staying) <= NODES_MIN:
+        return None
+    stage.going.append(host.name)
+    text, start = stage.crash(host)
+    stage.order(lambda admin: admin.remove(host.name))
+    return Fault(f"remove: {text}", start, "started all the same")
+
+
+def replace_node(stage: Stage) -> Fault | None:
+    """A node is lost for good, and another one takes its place."""
+    host = stage.running(host for host in stage.victims if host in stage.staying)
+    if host is None:
+        return None
+    stage.going.append(host.name)
+    text, start = stage.crash(host)
+    successor = f"n{stage.sim.add(is_staged=True)}"
+    stage.order(lambda admin: admin.replace(host.name, successor))
+    return Fault(f"replace, by {successor}: {text}", start, "started all the same")
+
+
 def _leave_it() -> None:
-    """What is rotten stays so until it is written again."""
+    """What is rotten stays so until it is written again; who has joined stays."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -284,6 +377,9 @@ KINDS: Mapping[str, Kind] = {
     "rot": rot,
     "jump": clock_jump,
     "drift": clock_drift,
+    "join": join,
+    "leave": leave,
+    "remove": remove,
+    "replace": replace_node,
 }
-"""All kinds, by the names under which they can be asked for. Join, leave and replace will
-stand here once nodes can do so while the cluster holds data."""
+"""All kinds, by the names under which they can be asked for."""

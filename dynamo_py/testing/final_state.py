@@ -11,6 +11,7 @@ from dynamo_py.client.results import Fetched, fetched
 from dynamo_py.errors import Damaged
 from dynamo_py.node import Node
 from dynamo_py.storage.engine import Space
+from dynamo_py.testing.checkers.ownership import Owned
 from dynamo_py.testing.checkers.replicas import Replicas
 from dynamo_py.testing.simulation import Simulation
 from dynamo_py.wire import messages as wire
@@ -68,6 +69,20 @@ def replicas_of(sim: Simulation) -> list[Replicas]:
 def hints_of(sim: Simulation) -> dict[str, int]:
     """How many hints each running node keeps."""
     return {node.config.name: node.facts().hints for node in sim.nodes.values()}
+
+
+def ownership_of(sim: Simulation) -> dict[str, Owned]:
+    """What each running node says of the ring."""
+    found = {}
+    for node in sim.nodes.values():
+        view, background = node.view, node.background
+        giving = background.handing_over
+        found[node.config.name] = Owned(
+            [view.nodes[owner].name if owner in view.nodes else "" for owner in view.table.owners],
+            giving is not None and giving.is_settled,
+            background.cleaning.left,
+        )
+    return found
 
 
 def _rows(node: Node, partition: int) -> dict[bytes, bytes]:

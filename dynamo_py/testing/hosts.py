@@ -10,7 +10,9 @@ Knows nothing of schedules of faults or of other hosts.
 
 from __future__ import annotations
 
+import math
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +23,7 @@ import trio
 
 from dynamo_py.config import NodeConfig
 from dynamo_py.environment import Environment
-from dynamo_py.errors import DynamoError
+from dynamo_py.errors import DynamoError, NodeRemoved
 from dynamo_py.node import Node
 from dynamo_py.storage.directory import DATABASE_FILE
 from dynamo_py.storage.engine import Address, Space
@@ -39,6 +41,8 @@ T = TypeVar("T")
 DISK_S = 0.0005
 """How long a commit takes, on the average, of which a part before and a part after the work."""
 START_AGAIN_S = 1.0
+COPIES_MAX = 4
+"""Of a disk; those that are kept are the youngest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,18 @@ class World:
     streams: Streams
     trace: Trace
     network: Network
+    on_stored: Callable[[Host], None]
+    """Called whenever a host's disk has something new: by a sync, or as a crash has left it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DiskCopy:
     """A copy of a disk, and the virtual second at which it was taken."""
 
     taken_s: float
     snapshot: Snapshot
+    overtaken_s: float = math.inf
+    """When the disk first had something that the copy lacks."""
 
 
 class Host:
@@ -66,17 +74,24 @@ class Host:
         self.name = config.name
         self.config = config
         self.clock = SimulatedClock(trio.current_time)
-        self.disk = Disk(world.streams.named(f"disk {config.name}"), world.trace, name=config.name)
+        self.disk = Disk(
+            world.streams.named(f"disk {config.name}"),
+            world.trace,
+            name=config.name,
+            on_change=self._on_disk_change,
+        )
         self.disk_delays_s: list[float] = []
         """By how much longer than usual each commit takes; of several the sum."""
         self.node: Node | None = None
         """The running node, if it has come as far."""
         self.refusal: DynamoError | None = None
         """Why the process ended by itself, until one has come up again."""
-        self.copy: DiskCopy | None = None
-        """The last copy that was taken of the disk."""
+        self.copies: deque[DiskCopy] = deque(maxlen=COPIES_MAX)
+        """Copies of the disk, in the order in which they were taken."""
         self.boots = 0
         """How many processes there have been."""
+        self.is_retired = False
+        """Whether its node has left its cluster, or was removed: it is never started again."""
         self._world = world
         self._latency = world.streams.named(f"commits {config.name}")
         self._is_wanted = False
@@ -86,8 +101,8 @@ class Host:
     # --- what can be done to it ---------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the node's process, if there is none."""
-        self._is_wanted = True
+        """Start the node's process, if there is none, and it is not retired."""
+        self._is_wanted = not self.is_retired
         self._tell()
 
     def crash(self, *, lose: Literal["all", "some"] = "some", silently: bool = False) -> None:
@@ -126,7 +141,23 @@ class Host:
 
     def copy_disk(self) -> None:
         """Keep a copy of the disk, to which it may be rolled back."""
-        self.copy = DiskCopy(trio.current_time(), self.disk.snapshot())
+        self.copies.append(DiskCopy(trio.current_time(), self.disk.snapshot()))
+
+    def copy_lacking_since(self, moment_s: float) -> DiskCopy | None:
+        """The youngest copy that has lacked something since then, if there is one."""
+        lacking = (copy for copy in reversed(self.copies) if copy.overtaken_s <= moment_s)
+        return next(lacking, None)
+
+    def roll_back(self, copy: DiskCopy) -> None:
+        """Put one of its copies back on the disk. Only while no process runs."""
+        self.disk.roll_back(copy.snapshot)
+        while self.copies[-1] is not copy:
+            self.copies.pop()  # What it shows has never been.
+
+    def _on_disk_change(self) -> None:
+        for copy in self.copies:
+            copy.overtaken_s = min(copy.overtaken_s, trio.current_time())
+        self._world.on_stored(self)
 
     def rot(self, generator: random.Random) -> Address | None:
         """Let one row rot that is on the disk; which one, if there is any."""
@@ -142,7 +173,7 @@ class Host:
 
     async def run(self) -> None:
         """Be a machine, until cancelled. A bug of the node's leaves here."""
-        while True:
+        while not self.is_retired:
             while not self._is_wanted:
                 await self._changed.wait()
             self._process = trio.CancelScope()
@@ -162,6 +193,7 @@ class Host:
         transport = self._world.network.transport(self.name)
         environment = Environment(self.clock, generator, transport, self._offload)
         files = self.disk.boot()
+        self._world.on_stored(self)
         try:
             with (
                 self._process,
@@ -176,7 +208,13 @@ class Host:
                     # It may have been crashed in its last step of coming up.
                     await trio.lowlevel.checkpoint_if_cancelled()
                     self.node, self.refusal = node, None
-                    await trio.sleep_forever()
+                    await node.removal.left.wait()
+            if not self._process.cancel_called:
+                self._retire()
+        except NodeRemoved as error:
+            if not self._process.cancel_called:
+                self._note_exit(error)
+                self._retire()
         except DynamoError as error:
             # What a crashed one says in its last moments nobody hears.
             if not self._process.cancel_called:
@@ -188,6 +226,11 @@ class Host:
         """The process has ended by itself: the kernel ends what it held of the network."""
         self.node, self.refusal = None, error
         self._world.trace.note("exit", self.name, error.message)
+        self._world.network.cut_off(self.name, silently=False)
+
+    def _retire(self) -> None:
+        self.is_retired, self._is_wanted, self.node = True, False, None
+        self._world.trace.note("retired", self.name)
         self._world.network.cut_off(self.name, silently=False)
 
     async def _offload(self, work: Callable[[], T]) -> T:

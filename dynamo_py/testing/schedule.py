@@ -6,6 +6,7 @@ Knows nothing of what a fault does (`dynamo_py.testing.faults`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import trio
 
@@ -37,6 +38,7 @@ class Schedule:
         over_s = trio.current_time() + duration_s
         try:
             async with background() as nursery:
+                self._stage = replace(self._stage, start_soon=nursery.start_soon)
                 nursery.start_soon(self._copy_disks)
                 await self._begin_and_end(over_s)
         finally:

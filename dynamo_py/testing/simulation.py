@@ -25,6 +25,7 @@ import trio
 
 from dynamo_py.client.bucket import Store
 from dynamo_py.client.connecting import connect_in
+from dynamo_py.cluster.members import JOINING
 from dynamo_py.config import NodeConfig
 from dynamo_py.environment import Environment
 from dynamo_py.lifetimes import background
@@ -64,11 +65,8 @@ class Simulation:
         Raises `InvalidRequest` for wrong ones.
         """
         self.seed = seed
-        self._count = nodes
-        self._configs = [
-            _config(k, nodes, {"replicas": replicas, "partitions": partitions, **fields})
-            for k in range(1, nodes + 1)
-        ]
+        self._fields = {"replicas": replicas, "partitions": partitions, **fields}
+        self._configs = [_config(k, self._fields) for k in range(1, nodes + 1)]
         # Made when it runs:
         self.store: Store
         """A client of the cluster, on a host of its own that no fault reaches by itself."""
@@ -79,6 +77,10 @@ class Simulation:
         self.streams: Streams
         self.hosts: list[Host]
         """The machines; that of node k is ``hosts[k - 1]``."""
+        self.on_stored: Callable[[Host], None] = lambda host: None
+        """Called whenever a host's disk has something new: by a sync, or as a crash has left it."""
+        self._world: World
+        self._nursery: trio.Nursery
 
     def run(self, main: Callable[[Simulation], Awaitable[T]]) -> T:
         """Found the cluster, wait until it is converged, and run ``main``; its result.
@@ -113,7 +115,8 @@ class Simulation:
     def slow(self, link: int | tuple[int, int], *, delay_s: float = 0.2) -> None:
         """Delay what passes between two nodes, or between one node and all others."""
         one, others = link if isinstance(link, tuple) else (link, None)
-        names = [self.host(k).name for k in ([others] if others else range(1, self._count + 1))]
+        all_of_them = range(1, len(self.hosts) + 1)
+        names = [self.host(k).name for k in ([others] if others else all_of_them)]
         here = self.host(one).name
         pairs = [pair for name in names if name != here for pair in ((here, name), (name, here))]
         self.overlaps.slow(dict.fromkeys(pairs, delay_s))
@@ -134,10 +137,26 @@ class Simulation:
         """Let node ``k`` go on."""
         self.host(k).resume()
 
+    def add(self, *, is_staged: bool = False) -> int:
+        """Start a further node on a machine of its own, which joins the cluster; its number.
+
+        Where it ``is_staged`` it waits, without tokens, until an operator lets it in.
+        ``sim.store.admin`` has the rest: `join`, `leave`, `remove`, `replace`.
+        """
+        k = len(self.hosts) + 1
+        config = _config(k, self._fields)
+        seeds = tuple(host.config.peer_listen or "" for host in self.hosts if not host.is_retired)
+        config = msgspec.structs.replace(config, seeds=seeds, stage=is_staged)
+        host = Host(config, self._world)
+        self.hosts.append(host)
+        self._nursery.start_soon(host.run)
+        host.start()
+        return k
+
     def host(self, k: int) -> Host:
         """The machine of node ``k``."""
-        if not 1 <= k <= self._count:
-            raise ValueError(f"there is no node {k}: nodes are 1 to {self._count}")
+        if not 1 <= k <= len(self.hosts):
+            raise ValueError(f"there is no node {k}: nodes are 1 to {len(self.hosts)}")
         return self.hosts[k - 1]
 
     # --- what can be seen ---------------------------------------------------------------------
@@ -168,7 +187,8 @@ class Simulation:
     async def wait_converged(self, *, timeout_s: float = CONVERGED_S) -> None:
         """Wait until all nodes that run agree: one table, the same members, the same ones up.
 
-        And each may vote for all that it holds. Raises `trio.TooSlowError`.
+        And each may vote for all that it holds, or waits to be let in. Raises
+        `trio.TooSlowError`.
         """
         with trio.fail_after(timeout_s):
             # What is waited for is spread over all nodes, none of which knows of it.
@@ -186,7 +206,7 @@ class Simulation:
         return (
             len({(view.table.digest, view.members.digest) for view in views}) == 1
             and all(view.up == up for view in views)
-            and all(node.is_ready and node.membership.is_converged for node in nodes)
+            and all(_is_at_rest(node) and node.membership.is_converged for node in nodes)
         )
 
     # --- running ------------------------------------------------------------------------------
@@ -198,9 +218,16 @@ class Simulation:
         self.trace = Trace(trio.current_time)
         self.network = Network(self.streams.named("network"), self.trace)
         self.overlaps = Overlaps(self.network)
-        world = World(scheduler, self.streams, self.trace, self.network)
-        self.hosts = [Host(config, world) for config in self._configs]
-        async with background() as nursery:
+        self._world = World(
+            scheduler,
+            self.streams,
+            self.trace,
+            self.network,
+            on_stored=lambda host: self.on_stored(host),
+        )
+        self.hosts = [Host(config, self._world) for config in self._configs]
+        async with background() as self._nursery:
+            nursery = self._nursery
             nursery.start_soon(self.network.run)
             for host in self.hosts:
                 nursery.start_soon(host.run)
@@ -216,7 +243,12 @@ class Simulation:
         return tuple(other.config.peer_listen or "" for other in self.hosts if other is not host)
 
 
-def _config(k: int, nodes: int, fields: dict[str, Any]) -> NodeConfig:
+def _is_at_rest(node: Node) -> bool:
+    member = node.view.members.get(node.view.me)
+    return node.is_ready or (member is not None and member.state == JOINING)
+
+
+def _config(k: int, fields: dict[str, Any]) -> NodeConfig:
     """The configuration of node ``k``; the first one founds the cluster."""
     return NodeConfig(
         name=f"n{k}",

@@ -17,15 +17,22 @@ import trio
 from dynamo_py.errors import InvalidRequest
 from dynamo_py.lifetimes import in_parallel
 from dynamo_py.testing.checkers import ALWAYS, WITHIN_BOUNDS
+from dynamo_py.testing.checkers.ownership import check_ownership
 from dynamo_py.testing.checkers.replicas import (
     check_no_hints_are_left,
     check_replicas_are_equal,
 )
 from dynamo_py.testing.faults import KINDS, Stage
-from dynamo_py.testing.final_state import FinalState, hints_of, replicas_of
+from dynamo_py.testing.final_state import (
+    FinalState,
+    hints_of,
+    ownership_of,
+    replicas_of,
+)
 from dynamo_py.testing.report import Report, StandardRun
 from dynamo_py.testing.schedule import Schedule
 from dynamo_py.testing.simulation import Simulation
+from dynamo_py.testing.told import ToldOnly
 from dynamo_py.testing.workloads import (
     Client,
     Statistics,
@@ -46,6 +53,9 @@ LOOK_AGAIN_S = 0.5
 WAITS_SHOWN_MAX = 5
 FORGET_AFTER_S = 5.0
 """Much shorter than in production, so that much is forgotten in a minute."""
+NOTICED_S = 3.0
+"""How old what a disk is rolled back over is at least, where nothing is to be lost by it. What is
+younger the node has not told the others yet, and they cannot miss it (docs/design/rollbacks.md)."""
 
 FAULT_KINDS = tuple(KINDS)
 """What ``faults`` of a `StandardRun` may name."""
@@ -81,9 +91,11 @@ class _Course:
     timeline: list[tuple[float, str]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     mix: list[Weighted] = field(default_factory=list)
+    told: ToldOnly = field(init=False)
 
     async def take(self) -> Report:
         self.mix = standard_mix()
+        self.told = ToldOnly(self.sim)
         async with AsyncExitStack() as stack:
             clients = [await self._client(f"c{k}", stack) for k in range(1, self.run.clients + 1)]
             tasks = [partial(self._use, client) for client in clients]
@@ -129,6 +141,7 @@ class _Course:
             generator,
             tuple(f"c{k}" for k in range(1, self.run.clients + 1)),
             tuple(victims),
+            lacking_s_min=NOTICED_S if self.run.faults != UNBOUNDED else 0.0,
         )
         return Schedule(stage, self.kinds, note=self._note)
 
@@ -140,6 +153,7 @@ class _Course:
     def _check_nodes(self) -> None:
         for node in self.sim.nodes.values():
             node._check()
+        self.violations += self.told.check()[:WAITS_SHOWN_MAX]
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -163,6 +177,10 @@ class _Course:
         """What is not yet as it should be once all faults are over."""
         if not self.sim.is_converged():
             return ["not converged"]
+        members = (host.name for host in self.sim.hosts if host.is_running)
+        wrong = check_ownership(ownership_of(self.sim), members)
+        if wrong:
+            return wrong
         if self.run.faults == UNBOUNDED:
             return []  # What was lost for good cannot be repaired.
         hints = check_no_hints_are_left(hints_of(self.sim))

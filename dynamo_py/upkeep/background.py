@@ -10,11 +10,13 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from dynamo_py.cluster.membership import Membership
 from dynamo_py.cluster.view import ClusterView, Placement
 from dynamo_py.config import NodeConfig
 from dynamo_py.coordinator.peers import Peers
-from dynamo_py.environment import Clock
+from dynamo_py.environment import Clock, Offload
 from dynamo_py.log import get_logger
+from dynamo_py.net.links import Links
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.forgettable import Forgettable
 from dynamo_py.replica.proofs import Proofs
@@ -22,14 +24,22 @@ from dynamo_py.replica.replica import Replica
 from dynamo_py.replica.store import Store
 from dynamo_py.replica.trees import Trees
 from dynamo_py.upkeep.building import Building
+from dynamo_py.upkeep.cleaning import Cleaning
 from dynamo_py.upkeep.completing import Completing
+from dynamo_py.upkeep.decreeing import Decreeing
 from dynamo_py.upkeep.discarding import discard_all
 from dynamo_py.upkeep.exchange import Exchanges
 from dynamo_py.upkeep.exchanging import Exchanging
 from dynamo_py.upkeep.forgetting import Forgetting
+from dynamo_py.upkeep.handing_over import HandingOver
 from dynamo_py.upkeep.hint_replay import HintReplay
+from dynamo_py.upkeep.leaving import Leaving
 from dynamo_py.upkeep.listing import Listings
+from dynamo_py.upkeep.mirror import Mirror
+from dynamo_py.upkeep.taking import Taking
+from dynamo_py.upkeep.targets import Targets
 from dynamo_py.upkeep.throttle import Throttle
+from dynamo_py.wire.handover_messages import Transfers
 
 Loop = Callable[[], Awaitable[None]]
 
@@ -58,12 +68,16 @@ class Background:
         throttle: Throttle,
         config: NodeConfig,
         *,
+        store: Store,
         clock: Clock,
         random_: random.Random,
         tell_hint_targets: Callable[[tuple[bytes, ...]], None],
     ) -> None:
         """``tell_hint_targets`` lets all nodes know for whom this one keeps hints."""
         self._copies = copies
+        self._peers = peers
+        self._store = store
+        self._up: frozenset[bytes] = frozenset()
         self._view = view
         replica = copies.replica
         self.building = Building(copies.trees, throttle)
@@ -78,7 +92,16 @@ class Background:
             under_way=peers.under_way,
         )
         self.hint_replay = HintReplay(replica, peers, throttle, view, tell=tell_hint_targets)
-        self.completing = Completing(copies.completeness, self.exchanges, view)
+        self.taking = Taking(self.exchanges, self.building, store, view, clock=clock)
+        self.completing = Completing(
+            copies.completeness, self.exchanges, view, is_taken=self.taking.is_taken
+        )
+        self.cleaning = Cleaning(
+            replica, self.exchanges, throttle, view, is_offered=self.taking.is_offered
+        )
+        self.taking.on_withdrawn = self.cleaning.notify
+        self.handing_over: HandingOver | None = None
+        """Known once the cluster's state is (`membership_loops`)."""
         self.exchanging = Exchanging(
             self.exchanges,
             view,
@@ -105,17 +128,73 @@ class Background:
             ("exchanging", self.exchanging.run),
             ("hint replay", self.hint_replay.run),
             ("forgetting", self.forgetting.run),
+            ("taking", self.taking.run),
+            ("cleaning", self.cleaning.run),
         )
+
+    def membership_loops(
+        self,
+        membership: Membership,
+        links: Links,
+        offload: Offload,
+        *,
+        is_empty: Callable[[], bool],
+        on_left: Callable[[], None],
+    ) -> tuple[tuple[str, Loop], ...]:
+        """The loops that move tokens, by name. ``on_left`` is called when this node has left."""
+        targets = Targets(membership.state, offload)
+        mirror = Mirror(self._peers, self._view)
+        self._copies.replica.mirrored = mirror
+        self.handing_over = HandingOver(
+            membership,
+            targets,
+            self._peers,
+            self._copies.completeness,
+            self.building,
+            mirror,
+            is_empty=is_empty,
+        )
+        return (
+            ("handing over", self.handing_over.run),
+            ("decreeing", Decreeing(membership, targets).run),
+            ("leaving", Leaving(membership, links, is_empty=is_empty, on_left=on_left).run),
+        )
+
+    def transfers(self) -> Transfers:
+        """Which partitions are on their way to this node, and what it has still to do."""
+        name = self._view().name_of(self._view().me)
+        to_give = 0 if self.handing_over is None else self.handing_over.left
+        return Transfers(
+            self.taking.transfers(),
+            [(name, to_give)] if to_give else [],
+            [(name, self.cleaning.left)] if self.cleaning.left else [],
+            [],
+        )
+
+    def commit_failed(self) -> None:
+        """What was shown of copies may not be there."""
+        self.taking.lost_all()
+        self.cleaning.notify()
+
+    def on_damage(self, partition: int) -> None:
+        """A record of the partition is lost."""
+        self.taking.lost(partition)
+        self.completing.on_damage(partition)
 
     def on_view(self, view: ClusterView) -> None:
         """There is another view."""
         self.completing.notify()
+        if view.up != self._up:
+            self._up = view.up
+            self.cleaning.notify()
         self.exchanging.on_view(view)
         self.hint_replay.notify()
 
     def on_placement(self, before: Placement) -> None:
         """The table has changed."""
         self.completing.on_placement(before)
+        self.taking.on_placement()  # After that: it has asked what was shown.
+        self.cleaning.notify()
         self.hint_replay.on_placement(before)
 
     async def discard(self, store: Store) -> int:

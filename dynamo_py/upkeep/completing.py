@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import trio
 
+from dynamo_py.cluster.members import REMOVED
 from dynamo_py.cluster.view import ClusterView, Placement
 from dynamo_py.errors import DynamoError
 from dynamo_py.lifetimes import in_parallel
@@ -40,7 +41,11 @@ class Completing:
         completeness: Completeness,
         exchanges: Exchanges,
         view: Callable[[], ClusterView],
+        *,
+        is_taken: Callable[[int, int], bool] = lambda partition, walk: False,
     ) -> None:
+        """``is_taken`` says whether a hand-over by that walk has shown that a copy has all."""
+        self._is_taken = is_taken
         self._completeness = completeness
         self._exchanges = exchanges
         self._view = view
@@ -54,10 +59,14 @@ class Completing:
             was = before.preference_list(partition).primaries
             now = after.preference_list(partition).primaries
             if view.me in now and view.me not in was:
-                self._begin(partition, (*was, *now))
+                if self._is_taken(partition, after.walk(partition)):
+                    self._completeness.begin(partition, ())
+                else:
+                    self._begin(partition, (*was, *now))
             elif view.me not in now:
                 self._completeness.drop(partition)
-                self._exchanges.forget(partition)
+                if view.me in was:  # Else it is being handed over, or cleaned up, by its tree.
+                    self._exchanges.forget(partition)
 
     def on_damage(self, partition: int) -> None:
         """A record is lost: the copy may not vote until it has what the others have."""
@@ -81,7 +90,8 @@ class Completing:
                 self._begin(partition, primaries)
 
     def _begin(self, partition: int, holders: tuple[bytes, ...]) -> None:
-        others = [node for node in holders if node != self._view().me]
+        view = self._view()
+        others = [node for node in holders if node != view.me and not _is_removed(view, node)]
         self._completeness.begin(partition, others)
         self._exchanges.distrust(partition)
         self._work.set()
@@ -99,6 +109,7 @@ class Completing:
         """Complete what can be completed; then wait for more to do."""
         while True:
             self._work = trio.Event()
+            await self._do_without_removed_members()
             for source in self._reachable_sources():
                 try:
                     await self._complete_from(source)
@@ -109,6 +120,15 @@ class Completing:
                 await trio.sleep(RETRY_S)
             else:
                 await self._work.wait()
+
+    async def _do_without_removed_members(self) -> None:
+        """Nobody can get anything any more from a source that was removed."""
+        view = self._view()
+        for partition in self._completeness.incomplete():
+            for source in self._completeness.sources(partition):
+                if _is_removed(view, source):
+                    log.info("source removed", partition=partition, source=source.hex())
+                    await self._done(source, {partition: self._completeness.sources(partition)})
 
     def _reachable_sources(self) -> list[bytes]:
         view = self._view()
@@ -153,3 +173,9 @@ class Completing:
                 commits.expected += 1
                 self._completeness.done(partition, source, commits.note)
         await commits.wait()
+
+
+def _is_removed(view: ClusterView, node: bytes) -> bool:
+    """Whether ``node`` is known to be gone; one that is not known at all may just be new here."""
+    entry = view.members.get(node)
+    return entry is not None and entry.state == REMOVED

@@ -138,14 +138,15 @@ class Exchanges:
         self.clashes = 0
         """Dots met with two values since the start. Anything above 0 is a fault."""
 
-    async def exchange(self, partition: int, peer: bytes) -> Compared:
+    async def exchange(self, partition: int, peer: bytes, *, is_fetching: bool = True) -> Compared:
         """Compare this node's copy of ``partition`` with that of ``peer``, and mend both.
 
+        With ``is_fetching`` False the other's alone: what that one has more is left there.
         Raises `NodeUnavailable` where the other cannot answer now or the ring is changing,
         and what the store raises.
         """
         self._under_way[partition] = self._under_way.get(partition, 0) + 1
-        one = _Exchange(self, partition, peer)
+        one = _Exchange(self, partition, peer, is_fetching=is_fetching)
         try:
             with self._all_work.work_on(partition):
                 await one.run()
@@ -211,9 +212,15 @@ class Exchanges:
         self.clashes += dots
         log.error("one dot has two values", partition=partition, key=key.hex(), dots=dots)
 
+    def sent(self, compared: Compared, frame: Message) -> None:
+        """Count a frame that was sent or received, at once: the exchange may not end."""
+        size = frame_bytes(frame)
+        compared.bytes += size
+        self._totals["bytes"] += size
+
     def _count(self, compared: Compared) -> None:
         self._totals["exchanges"] += 1
-        for name in ("fetched", "pushed", "failed", "bytes"):
+        for name in ("fetched", "pushed", "failed"):
             self._totals[name] += getattr(compared, name)
 
     def statistics(self) -> dict[str, int]:
@@ -224,8 +231,11 @@ class Exchanges:
 class _Exchange:
     """The state of one exchange."""
 
-    def __init__(self, exchanges: Exchanges, partition: int, peer: bytes) -> None:
+    def __init__(
+        self, exchanges: Exchanges, partition: int, peer: bytes, *, is_fetching: bool
+    ) -> None:
         self._exchanges = exchanges
+        self._is_fetching = is_fetching
         self._replica = exchanges.replica
         self._partition = partition
         self._peer = peer
@@ -238,11 +248,12 @@ class _Exchange:
         trees = self._exchanges.building.trees
         roots = await self._roots()
         if roots[0] != roots[1]:
-            leaves = await self._differing_leaves()
-            if leaves and len(leaves) <= FANOUT:
-                leaves = await self._settled(leaves, roots)
-            if leaves:
-                await self._mend_leaves(leaves)
+            inner = await self._differing_children(0, [0])
+            is_empty = not trees.size(self._partition)[0]
+            if is_empty and self._is_fetching and len(inner) > FANOUT // 2:
+                await self._fill(b"")  # There is nothing to compare with.
+            elif inner:
+                await self._mend_below(inner, roots)
         if trees.has_damage(self._partition) and self.compared.fetched:
             trees.mark_dirty(self._partition)  # What was damaged may be mended now.
 
@@ -256,9 +267,14 @@ class _Exchange:
         tree = await self._exchanges.building.wait_built(self._partition)
         return tree.root(), reply.roots[0] if reply.roots else None
 
-    async def _differing_leaves(self) -> list[int]:
-        inner = await self._differing_children(0, [0])
-        return await self._differing_children(1, inner) if inner else []
+    async def _mend_below(self, inner: list[int], roots: tuple[int, int | None]) -> None:
+        """Mend what differs in the leaves below these inner nodes."""
+        leaves = await self._differing_children(1, inner)
+        # A copy that takes nothing more is behind for good, and not for a moment.
+        if leaves and len(leaves) <= FANOUT and self._is_fetching:
+            leaves = await self._settled(leaves, roots)
+        if leaves:
+            await self._mend_leaves(leaves)
 
     async def _differing_children(self, level: int, indices: list[int]) -> list[int]:
         message = GetTree(self._partition, self._walk, level, indices)
@@ -290,6 +306,8 @@ class _Exchange:
         among = frozenset(leaves)
         while start is not None:
             held, end = await self._held(among, start)
+            if not held and end is None and not self._is_fetching:
+                return
             if not held and end is None and len(leaves) > LEAVES // 2:
                 await self._fill(start)
                 return
@@ -332,12 +350,13 @@ class _Exchange:
     async def _mend(self, rows: list[LeafRow], lacking: list[bytes]) -> None:
         found: Mending = mending(rows, lacking, self._copy_or_nothing)
         self.compared.differences += found.keys
-        for first in range(0, len(found.fetch), FETCH_KEYS_MAX):
-            await self._fetch(list(found.fetch[first : first + FETCH_KEYS_MAX]))
+        fetch = found.fetch if self._is_fetching else ()
+        for first in range(0, len(fetch), FETCH_KEYS_MAX):
+            await self._fetch(list(fetch[first : first + FETCH_KEYS_MAX]))
         if not self._view.is_primary(self._partition, self._peer):
             return  # It is a source that holds the partition no more: it needs nothing.
         for first in range(0, len(found.push), PUSHES_MAX):
-            await self._push(found.push[first : first + PUSHES_MAX], already=set(found.fetch))
+            await self._push(found.push[first : first + PUSHES_MAX], already=set(fetch))
 
     def _copy_or_nothing(self, key: bytes) -> bytes | None:
         """A damaged copy counts as lost: the other one takes its place."""
@@ -418,12 +437,12 @@ class _Exchange:
         return await self._answer(self._send(message, wait_s), kind)
 
     def _send(self, message: Message, wait_s: float) -> AwaitedReply:
-        self.compared.bytes += frame_bytes(message)
+        self._exchanges.sent(self.compared, message)
         reply = AwaitedReply()
         self._exchanges.peers.ask(self._view, self._peer, message, wait_s=wait_s, on_reply=reply)
         return reply
 
     async def _answer(self, reply: AwaitedReply, kind: type[M]) -> M:
         answer = await awaited(reply, kind)
-        self.compared.bytes += frame_bytes(answer)
+        self._exchanges.sent(self.compared, answer)
         return answer

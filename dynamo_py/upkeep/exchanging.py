@@ -31,6 +31,8 @@ EXCHANGES_MAX = 3
 """Exchanges under way at once."""
 AGAIN_FIRST_S = 0.5
 """How soon a round comes again that has found differences; doubled each time."""
+AGAIN_FILLING_S = 2.0
+"""How soon at the latest while a copy is just being completed: nobody tells when it is done."""
 
 FILLING = "a copy is being completed"
 
@@ -158,7 +160,9 @@ class Exchanging:
             peer.pause_s = AGAIN_FIRST_S
             pause_s = self._interval_s
         else:
-            pause_s = min(peer.pause_s, self._interval_s)
+            is_filling = any(state.problem == FILLING for state in peer.pairs.values())
+            pause_max_s = AGAIN_FILLING_S if is_filling else self._interval_s
+            pause_s = min(peer.pause_s, pause_max_s, self._interval_s)
             peer.pause_s *= 2
         peer.due = min(peer.due, trio.current_time() + pause_s)
         self._changed.set()

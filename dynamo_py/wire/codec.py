@@ -16,7 +16,9 @@ import msgspec
 
 from dynamo_py.errors import ProtocolError
 from dynamo_py.wire import bucket_messages as b
+from dynamo_py.wire import change_messages as c
 from dynamo_py.wire import forgetting_messages as f
+from dynamo_py.wire import handover_messages as h
 from dynamo_py.wire import messages as m
 from dynamo_py.wire import starting_messages as t
 from dynamo_py.wire import sync_messages as s
@@ -60,8 +62,6 @@ TABLE: dict[int, type[Message]] = {
     47: m.GetTable,
     48: m.Table,
     49: m.Join,
-    50: m.AskEmpty,
-    51: m.Emptiness,
     52: m.Gossip,
     53: s.GetRoots,
     54: s.Roots,
@@ -85,7 +85,24 @@ TABLE: dict[int, type[Message]] = {
     75: t.Readmission,
     76: t.AskProgress,
     77: t.Progress,
+    78: h.Offer,
+    79: h.Offered,
+    80: h.AskTaken,
+    81: h.Taken,
+    82: h.GetTransfers,
+    83: h.Transfers,
+    84: h.GetSizes,
+    85: h.Sizes,
+    90: c.ChangeMember,
+    91: c.Changed,
+    92: c.CommitChanges,
+    93: c.ClearChanges,
+    94: c.GetPlan,
+    95: c.Plan,
 }
+
+RETIRED = (50, 51)
+"""Numbers of messages that are no more, never to be given to others."""
 
 NUMBERS: dict[type[Message], int] = {kind: number for number, kind in TABLE.items()}
 

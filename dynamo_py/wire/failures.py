@@ -22,6 +22,7 @@ _PLAIN: tuple[type[DynamoError], ...] = (
     errors.InvalidRequest,
     errors.PermissionDenied,
     errors.WrongState,
+    errors.NodeRemoved,
     errors.ProtocolError,
     errors.StorageError,
     errors.Damaged,

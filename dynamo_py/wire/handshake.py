@@ -5,14 +5,16 @@ done a connection may send one frame of at most `GREETING_BYTES_MAX`, within `GR
 
 Both sides must speak the same protocol version and mean the same cluster: by its id where both
 know it (two clusters may bear one name), and by its name. A peer that has no cluster yet
-(``cluster_id`` None) is on its way to join and is let in to ask.
+(``cluster_id`` None) is on its way to join and is let in to ask. A node that was removed from the
+cluster is not let in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from dynamo_py.errors import DynamoError, ProtocolError, WrongState
+from dynamo_py.errors import DynamoError, NodeRemoved, ProtocolError, WrongState
 from dynamo_py.wire.codec import PROTOCOL_VERSION
 from dynamo_py.wire.messages import Hello, Welcome
 
@@ -54,9 +56,20 @@ def hello_from_client(cluster: str | None, name: str) -> Hello:
     return Hello(PROTOCOL_VERSION, CLIENT, cluster, None, None, name)
 
 
-def answer(hello: Hello, identity: Identity, *, expected_role: str) -> tuple[Caller, Welcome]:
-    """Accept ``hello``, or raise why not: `ProtocolError` or `WrongState`."""
+def answer(
+    hello: Hello,
+    identity: Identity,
+    *,
+    expected_role: str,
+    is_removed: Callable[[bytes], bool] = lambda node: False,
+) -> tuple[Caller, Welcome]:
+    """Accept ``hello``, or raise why not: `ProtocolError` or `WrongState`.
+
+    ``is_removed`` knows the ids of the nodes that were removed from the cluster.
+    """
     refusal = _refusal(hello, identity, expected_role)
+    if refusal is None and hello.node is not None and is_removed(hello.node):
+        refusal = removed(identity.cluster, hello.name)
     if refusal is not None:
         raise refusal
     welcome = Welcome(
@@ -83,12 +96,21 @@ def _refusal(hello: Hello, identity: Identity, expected_role: str) -> DynamoErro
     if None not in ids and ids[0] != ids[1]:
         return WrongState(
             f"node {identity.name} belongs to another cluster of the name {identity.cluster!r}"
+            f" than {hello.name}"
         )
     if hello.role == PEER and hello.node is None:
         return ProtocolError("a peer says its node's id when it introduces itself")
     if hello.role == PEER and hello.node == identity.node:
         return WrongState(f"node {identity.name} was given its own address as a peer")
     return None
+
+
+def removed(cluster: str, name: str) -> NodeRemoved:
+    """Why a node that is a member no more is not let in, and what to do."""
+    return NodeRemoved(
+        f"node {name} is removed from cluster {cluster!r}, which is final:"
+        " start it on an empty directory to join as a new node"
+    )
 
 
 def accept_welcome(welcome: Welcome, hello: Hello, *, expected_node: bytes | None) -> None:

@@ -383,7 +383,7 @@ class Page(Message, frozen=True):
 
 
 class MemberEntry(NamedTuple):
-    """A member as committed: merged per node, the higher version wins."""
+    """A member as committed: merged per node, the state further along wins, then the version."""
 
     node: NodeId
     version: int
@@ -392,6 +392,10 @@ class MemberEntry(NamedTuple):
     name: str
     weight: int
     zone: str
+    staged: str = ""
+    """The state that it is to have once the staged changes are committed; empty: as it is."""
+    successor: Annotated[bytes, Meta(max_length=16)] = b""
+    """Of one that is (to be) removed: who takes its tokens; empty: whom `ring.claim` names."""
 
 
 class GetTable(Message, frozen=True):
@@ -418,16 +422,8 @@ class Join(Message, frozen=True):
     zone: Address
     weight: Counter
     peer_address: Address
-
-
-class AskEmpty(Message, frozen=True):
-    """Ask whether a node holds any record, hint or write under way."""
-
-
-class Emptiness(Message, frozen=True):
-    """The answer to `AskEmpty`."""
-
-    is_empty: bool
+    is_staged: bool = False
+    """Whether it is to wait, without tokens, until an operator commits its joining."""
 
 
 class Gossip(Message, frozen=True):

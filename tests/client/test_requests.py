@@ -273,6 +273,23 @@ async def test_a_node_that_comes_back_is_asked_again(running_cluster):
             nursery.cancel_scope.cancel()
 
 
+async def test_a_node_that_was_said_to_be_down_is_asked_first_again_once_it_is_up(
+    running_cluster, monkeypatch
+):
+    """Its return changes no digest: only whoever asks for the ring is told."""
+    monkeypatch.setattr(requests_module, "REFRESH_DOWN_S", 0.01)
+    async with running_cluster(3) as cluster:
+        cluster.tell_ring(down=(cluster.nodes[0],))
+        async with connected(cluster) as requests:
+            first = [in_order(cluster, requests, b"b\0%d" % n)[0] for n in range(20)]
+            assert cluster.nodes[0] not in first
+            cluster.tell_ring()
+            with trio.fail_after(PLENTY_S):
+                await until(lambda: not requests._router.has_down)
+            first = [in_order(cluster, requests, b"b\0%d" % n)[0] for n in range(20)]
+            assert cluster.nodes[0] in first
+
+
 async def test_an_answer_of_another_kind_is_a_protocol_error(running_cluster):
     async with running_cluster(1) as cluster, connected(cluster) as requests:
         get = Get(b"b\0k", Quorum(), 1)

@@ -8,11 +8,18 @@ from typing import Any, cast
 import pytest
 import trio
 
-from dynamo_py.cluster.joining import EMPTY_S, admit, ask_to_join
-from dynamo_py.cluster.members import MEMBER, REMOVED
+from dynamo_py.cluster.joining import admit, ask_to_join
+from dynamo_py.cluster.members import JOINING, LEAVING, MEMBER, REMOVED
 from dynamo_py.cluster.state import ClusterState, founding_table
-from dynamo_py.errors import DynamoError, NodeUnavailable, Overloaded, ProtocolError, WrongState
-from dynamo_py.wire.messages import AskEmpty, Done, Emptiness, Join, MemberEntry, Message
+from dynamo_py.errors import (
+    DynamoError,
+    NodeRemoved,
+    NodeUnavailable,
+    Overloaded,
+    ProtocolError,
+    WrongState,
+)
+from dynamo_py.wire.messages import Done, Join, MemberEntry, Message
 from dynamo_py.wire.starting_messages import Readmission
 
 A, B, C = (letter * 16 for letter in (b"a", b"b", b"c"))
@@ -56,9 +63,7 @@ def state(store) -> ClusterState:
     return ClusterState(store, told)
 
 
-async def let_in(
-    state, links=None, *, join=JOIN, is_empty=True, addresses=None, up=(A, B), is_serving=True
-):
+async def let_in(state, *, join=JOIN, addresses=None, up=(A, B), is_serving=True):
     """Ask the founder, whose view has the members of ``state``, these of them up."""
     known = {B: "b"} if addresses is None else addresses
     view = SimpleNamespace(
@@ -69,14 +74,7 @@ async def let_in(
         is_up=lambda node: node in up,
         name_of=lambda node: state.members.get(node).name,
     )
-    return await admit(
-        state,
-        lambda: cast(Any, view),
-        cast(Any, links),
-        join,
-        is_empty=is_empty,
-        is_serving=is_serving,
-    )
+    return await admit(state, cast(Any, view), join, is_serving=is_serving)
 
 
 async def test_a_new_node_becomes_a_member_and_is_given_the_state(state):
@@ -85,9 +83,16 @@ async def test_a_new_node_becomes_a_member_and_is_given_the_state(state):
     assert table == state.message()
 
 
-async def test_a_member_that_asks_again_is_given_the_state_even_where_there_is_data(state):
-    await let_in(state)
-    assert await let_in(state, is_empty=False) == state.message()
+async def test_one_that_is_to_wait_is_let_in_and_staged_to_join(state):
+    table = await let_in(state, join=Join(C, "n3", "z", 2, "host:3", is_staged=True))
+    assert MemberEntry(C, 1, JOINING, "n3", 2, "z", MEMBER) in table.members
+
+
+@pytest.mark.parametrize("membership", [JOINING, MEMBER, LEAVING])
+async def test_one_that_is_known_and_asks_again_is_given_the_state_as_it_is(state, membership):
+    state.merge([], [MemberEntry(C, 1, membership, "n3", 2, "z")])
+    told = state.message()
+    assert await let_in(state) == told == state.message()
 
 
 @pytest.mark.parametrize("up", [(A, B), (A,)])
@@ -103,7 +108,7 @@ async def test_a_name_that_is_taken_at_another_address_is_refused_with_what_to_d
 
 async def test_a_member_that_is_down_comes_back_at_its_address_on_an_empty_disk(state):
     state.merge([], [MEMBER_B])
-    reply = await let_in(state, join=Join(C, "n2", "", 5, "b"), is_empty=False, up=(A,))
+    reply = await let_in(state, join=Join(C, "n2", "", 5, "b"), up=(A,))
     assert reply == Readmission(B, state.message())
     assert state.members.get(B) == MEMBER_B, "with the weight and the zone that it had"
     assert state.members.get(C) is None
@@ -112,11 +117,9 @@ async def test_a_member_that_is_down_comes_back_at_its_address_on_an_empty_disk(
 async def test_a_node_in_doubt_lets_nobody_new_in_and_a_lost_member_back(state):
     """An old directory may be empty, and know too few members; but a majority must get back."""
     state.merge([], [MEMBER_B])
-    links = ScriptedLinks(b=Emptiness(True))
     with pytest.raises(NodeUnavailable, match="ask again") as refused:
-        await let_in(state, links, is_serving=False)
+        await let_in(state, is_serving=False)
     assert (refused.value.retryable, refused.value.outcome) == (True, "not_applied")
-    assert links.asked == []
     assert state.members.get(C) is None
     returned = await let_in(state, join=Join(C, "n2", "", 5, "b"), up=(A,), is_serving=False)
     assert returned == Readmission(B, state.message())
@@ -141,60 +144,14 @@ async def test_the_name_of_a_removed_member_is_free(state):
     assert state.members.named("n2").node == C
 
 
-async def test_a_node_is_not_let_in_where_there_is_data_here(state):
-    with pytest.raises(WrongState, match="holds data already"):
-        await let_in(state, is_empty=False)
-    assert state.members.get(C) is None
-
-
-async def test_a_node_is_not_let_in_where_another_member_has_data(state):
-    state.merge([], [MEMBER_B])
-    links = ScriptedLinks(b=Emptiness(False))
-    with pytest.raises(WrongState, match="holds data already"):
-        await let_in(state, links)
-    assert links.asked == [("b", AskEmpty())]
-
-
-async def test_a_node_is_let_in_where_all_members_are_empty(state):
-    state.merge([], [MEMBER_B])
-    assert state.message() != await let_in(state, ScriptedLinks(b=Emptiness(True)))
-
-
-async def test_a_member_that_does_not_answer_refuses_the_join_after_a_while(state, autojump_clock):
-    state.merge([], [MEMBER_B])
-    began = trio.current_time()
-    with pytest.raises(WrongState, match="n2 cannot say whether it is empty \\(no connection"):
-        await let_in(state, ScriptedLinks(b=GONE))
-    assert trio.current_time() - began == pytest.approx(EMPTY_S, abs=0.1)
-
-
-async def test_a_member_that_was_admitted_just_now_is_given_time_to_answer(state, autojump_clock):
-    state.merge([], [MEMBER_B])
-    links = ScriptedLinks(b=GONE)
-    links.answers["b"] = [GONE, GONE, Emptiness(True)]
-    await let_in(state, links)
-    assert state.members.get(C) is not None
-
-
-async def test_a_member_whose_address_is_not_heard_of_is_waited_for(state, autojump_clock):
-    state.merge([], [MEMBER_B])
-    addresses: dict[bytes, str] = {}
-
-    async def hear() -> None:
-        await trio.sleep(1)
-        addresses[B] = "b"
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear)
-        await let_in(state, ScriptedLinks(b=Emptiness(True)), addresses=addresses)
-
-
-async def test_a_removed_member_comes_back_in_a_newer_version(state):
-    state.merge([], [MemberEntry(C, 4, REMOVED, "n3", 1, "")])
-    await let_in(state)
-    found = state.members.get(C)
-    assert found is not None
-    assert (found.version, found.state) == (5, MEMBER)
+async def test_a_removed_node_is_refused_for_good_and_told_what_to_do(state):
+    gone = MemberEntry(C, 4, REMOVED, "n3", 1, "")
+    state.merge([], [gone])
+    with pytest.raises(NodeRemoved, match="n3 is removed from cluster 'c', which is final") as told:
+        await let_in(state)
+    assert "start it on an empty directory" in told.value.message
+    assert not told.value.retryable
+    assert state.members.get(C) == gone
 
 
 # --- the joiner's side --------------------------------------------------------------------------
@@ -220,8 +177,8 @@ async def test_a_member_without_its_disk_is_told_its_former_id(state, autojump_c
 
 
 async def test_a_joiner_that_is_refused_is_told_at_once(autojump_clock):
-    links = ScriptedLinks(one=WrongState("holds data already"))
-    with pytest.raises(WrongState, match="holds data"):
+    links = ScriptedLinks(one=WrongState("is full"))
+    with pytest.raises(WrongState, match="is full"):
         await ask_to_join(cast(Any, links), ("one",), JOIN, on_wait=lambda error: None)
     assert len(links.asked) == 1
 

@@ -44,12 +44,13 @@ def test_equal_maps_have_equal_digests_and_others_have_others(one, other):
 
 
 @given(maps, st.lists(entries))
-def test_of_one_member_the_highest_version_is_kept(members, news):
+def test_of_one_member_the_state_further_along_and_then_the_higher_version_is_kept(members, news):
+    steps = [JOINING, MEMBER, LEAVING, REMOVED]
     merged = members.merged(news)
     for entry in (*members.entries, *news):
         held = merged.get(entry.node)
         assert held is not None
-        assert held.version >= entry.version
+        assert (steps.index(held.state), held.version) >= (steps.index(entry.state), entry.version)
 
 
 def test_a_removed_member_is_remembered_and_not_present():

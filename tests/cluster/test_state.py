@@ -14,7 +14,7 @@ from dynamo_py.wire.buckets import BucketEntry, BucketProperties
 from dynamo_py.wire.messages import MemberEntry, TableEntry
 
 Q = 4
-A, B, C = (letter * 16 for letter in (b"a", b"b", b"c"))
+A, B, C, D = (letter * 16 for letter in (b"a", b"b", b"c", b"d"))
 FOUNDER = MemberEntry(A, 1, MEMBER, "n1", 1, "")
 JOINER = MemberEntry(B, 1, MEMBER, "n2", 1, "")
 ROW = (Space.META, 0, b"cluster")
@@ -196,3 +196,26 @@ async def test_a_row_from_before_there_were_properties_is_read(store, state):
     fields = msgspec.structs.astuple(state.message())[:-1]
     store.visible[ROW] = b"\x01" + msgspec.msgpack.encode(fields)
     assert load(store) == state.message()
+
+
+async def test_a_placement_that_is_only_thought_of_changes_nothing(store, state):
+    before = state.placement
+    state.merge([], [JOINER])
+    thought = state.placed_with([TableEntry(0, 0, 2, B)])
+    assert thought.table.owners == (B, A, A, A)
+    assert state.table is before.table
+    assert state.merge_entries([TableEntry(0, 0, 2, B)])
+    for partition in range(Q):
+        assert state.placement.walk(partition) == thought.walk(partition)
+    assert state.placement.walk(0) != before.walk(0)
+
+
+async def test_a_placement_that_is_thought_of_knows_the_zones(store, state):
+    zones = zip((A, B, C, D), ("z1", "z1", "z2", "z3"), strict=True)
+    state.merge([], [MemberEntry(node, 2, MEMBER, node.hex(), 1, zone) for node, zone in zones])
+    state.merge_entries([TableEntry(1, 0, 2, B), TableEntry(2, 0, 2, C)])
+    thought = state.placed_with([TableEntry(3, 0, 2, D)])
+    assert thought.preference_list(0).primaries == (A, C, D)
+    state.merge_entries([TableEntry(3, 0, 2, D)])
+    for partition in range(Q):
+        assert state.placement.walk(partition) == thought.walk(partition)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 import trio
 import trio.testing
 
@@ -35,6 +38,15 @@ def test_a_link_that_is_not_known_closes_nothing(new_pair):
     callers.add(link, A)
     callers.close_older(other)
     assert link.lost is None
+
+
+def test_links_are_closed_by_what_their_nodes_are(new_pair):
+    callers = Callers()
+    links = [_idle_link(new_pair()[0]) for _ in range(3)]
+    for link, node in zip(links, (A, B, A), strict=True):
+        callers.add(link, node)
+    assert callers.close_if(lambda node: node == A, NodeUnavailable("gone")) == [A]
+    assert [link.lost is not None for link in links] == [True, False, True]
 
 
 def _idle_link(connection) -> Link:
@@ -79,6 +91,48 @@ async def test_what_was_read_of_a_closed_link_is_not_handled():
     )
     await connection.link.run()
     assert handled == []
+
+
+async def test_a_removed_node_is_not_listened_to_even_where_it_is_just_being_welcomed(
+    network, environment, autojump_clock, caplog
+):
+    callers, removed = Callers(), set[bytes]()
+
+    def look(node: bytes) -> bool:
+        found = node in removed
+        removed.add(node)  # At the second look, behind the greeting, it is.
+        return found
+
+    listener = Listener(
+        await network.listen("n1:1"),
+        role=PEER,
+        identity=lambda: Identity(B, "n1", "dynamo", None),
+        monotonic=trio.current_time,
+        timestamps=Untimed(),
+        handle=lambda link, frame: pytest.fail("nothing of it is to be handled"),
+        callers=callers,
+        is_removed=look,
+    )
+    hello = hello_from_peer(Identity(A, "n2", "dynamo", None))
+    refused: list[str] = []
+    links = Links(
+        environment,
+        hello=lambda: hello,
+        timestamps=Untimed(),
+        handle=lambda link, frame: None,
+        on_refused=lambda address, error: refused.append(f"{address} {type(error).__name__}"),
+    )
+    with caplog.at_level(logging.INFO):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            nursery.start_soon(links.run)
+            links.keep(["n1:1"])
+            await trio.sleep(1)
+            assert callers.statistics() == {"links": 0}
+            nursery.cancel_scope.cancel()
+    assert refused
+    assert set(refused) == {"n1:1 NodeRemoved"}
+    assert "node n2 is removed from cluster 'dynamo'" in caplog.text
 
 
 async def test_a_listener_keeps_the_links_of_nodes_in_the_order_of_their_greetings(

@@ -20,10 +20,10 @@ from dynamo_py.wire.frames import (
 )
 from dynamo_py.wire.messages import (
     Done,
-    Emptiness,
     GetTable,
     Gossip,
     Message,
+    ReplicaAck,
 )
 
 # --- asking and answering ----------------------------------------------------------------------
@@ -50,9 +50,9 @@ async def test_both_sides_may_ask(linked, new_answers):
         await ours.wait_asked(1)
         await theirs.wait_asked(1)
         ours.link.reply(ours.asked[0], Done())
-        theirs.link.reply(theirs.asked[0], Emptiness(True))
+        theirs.link.reply(theirs.asked[0], ReplicaAck(True))
         await answers.wait(2)
-    assert answers.given == {"ours": Emptiness(True), "theirs": Done()}
+    assert answers.given == {"ours": ReplicaAck(True), "theirs": Done()}
 
 
 async def test_many_requests_leave_in_few_sends(linked, new_answers):

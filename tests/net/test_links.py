@@ -221,6 +221,18 @@ async def test_only_the_kept_addresses_are_dialled(new_world, network):
         assert all(connection.is_closed for connection in network.connections)
 
 
+async def test_of_a_link_that_is_dropped_nothing_more_is_read(new_world):
+    """Whoever it was may have been removed: a late reply of it must not be taken for data."""
+    async with new_world() as world:
+        await world.server.start()
+        await world.links.wait_connected(HOME)
+        world.server.is_silent = True
+        answers: list[object] = []
+        world.links.request(HOME, GetTable(), wait_s=5, on_reply=answers.append)
+        world.links.keep([])
+        assert [str(answer) for answer in answers] == ["not wanted any more"], "at once"
+
+
 async def test_who_waits_for_an_address_that_is_dropped_is_told(new_world, network):
     async with new_world() as world:
         await network.listen(HOME)  # It never answers the greeting.

@@ -15,6 +15,7 @@ import dynamo_py
 from dynamo_py.client.bucket import Store
 from dynamo_py.config import NodeConfig
 from dynamo_py.environment import Environment
+from dynamo_py.errors import NodeRemoved
 from dynamo_py.lifetimes import background
 from dynamo_py.net.world import RealClock, TcpTransport, in_thread
 from dynamo_py.node import Node
@@ -36,12 +37,17 @@ class Running:
         self.number = number
         self.node: Node
         self.addresses: dict[str, str] = {}
+        self.end: NodeRemoved | None = None
+        """What it ended with by itself, once it had come up."""
         self._stop = trio.Event()
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Run until `stop` or `crash`. What keeps the node from starting leaves here."""
+        """Run until `stop` or `crash`, or until the node is removed or has left.
+
+        What keeps the node from starting leaves here.
+        """
         generator = random.Random(f"{self.number} {self.config.data_dir}")
         environment = Environment(RealClock(), generator, TcpTransport(), in_thread)
         try:
@@ -50,8 +56,14 @@ class Running:
                     self.node = node
                     self.addresses = node.addresses
                     task_status.started()
-                    await self._stop.wait()
+                    # Two events, either of which ends it.
+                    while not (self._stop.is_set() or node.removal.left.is_set()):  # noqa: ASYNC110
+                        await trio.sleep(POLL_S)
                     node._check()
+        except NodeRemoved as error:
+            if not self.addresses:
+                raise
+            self.end = error
         finally:
             self._ended.set()
 
@@ -64,6 +76,11 @@ class Running:
         """As nearly as can be like SIGKILL: nobody is told, nothing is drained."""
         self._scope.cancel()
         await self._ended.wait()
+
+    async def wait_ended(self) -> None:
+        """Wait until it has ended, for whatever reason."""
+        with trio.fail_after(WAIT_S):
+            await self._ended.wait()
 
     @property
     def is_running(self) -> bool:
@@ -133,7 +150,7 @@ class Cluster:
                 await trio.sleep(POLL_S)
 
     async def wait_settled(self) -> None:
-        """Wait until all that run know one table, own tokens, and may vote for what they hold."""
+        """Wait until all that run know one table, own what they should, and may vote for it."""
         await self.wait_for(self._is_settled)
 
     def _is_settled(self) -> bool:
@@ -141,6 +158,7 @@ class Cluster:
         return (
             len(tables) == 1
             and all(n.is_ready and n.membership.is_converged for n in self.nodes)
+            and all((giving := n.background.handing_over) and giving.is_settled for n in self.nodes)
             and all(len(n.view.up) >= len(self.nodes) for n in self.nodes)
         )
 

@@ -19,7 +19,7 @@ from dynamo_py.causality import (
     vector_of,
 )
 from dynamo_py.errors import Damaged, DiskFull
-from dynamo_py.replica.hash_tree import EMPTY_HASH, HashTree, tree_of
+from dynamo_py.replica.hash_tree import EMPTY_HASH, HashTree, digest_of, tree_of
 from dynamo_py.replica.replica import Replica, Write
 from dynamo_py.replica.trees import PAGE_ROWS, Trees
 from dynamo_py.storage.engine import Space
@@ -109,6 +109,62 @@ def test_whatever_is_written_a_built_tree_is_that_of_a_full_scan(make_node, befo
     for number, which in after:
         home.merge(key_of(number), which)
         home.trees._check()
+
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(["merge", "merge", "write", "drop", "forget", "build", "dirty"]),
+        st.integers(0, 12),
+        st.integers(1, 4),
+    ),
+    max_size=40,
+)
+
+
+@given(changes)
+def test_the_size_of_a_built_tree_is_that_of_a_full_scan_whatever_happens(make_node, steps):
+    home = Home(make_node(1).store)
+    home.trees.want(P)
+    for kind, number, which in steps:
+        key = key_of(number)
+        held = home.store.get(Space.RECORDS, P, key)
+        if kind == "merge":
+            home.merge(key, which)
+        elif kind == "write":
+            write = Write(NOTHING_SEEN, bytes(which), b"%016d" % which, False, 0)
+            home.replica.write(P, key, write, hinted_for=None, on_commit=lambda error: None)
+        elif kind == "drop" and held is not None:
+            assert home.replica.drop(P, key, digest_of(key, held))
+        elif kind == "forget" and held is not None:
+            home.replica.forget(P, key, digest_of(key, held), is_dropped=False)
+        elif kind == "build":
+            home.trees.build_page(P)
+        elif kind == "dirty":
+            home.trees.mark_dirty(P)
+        if home.trees.is_built(P):
+            assert home.trees.size(P) == scanned(home)
+    home.build()
+    assert home.trees.size(P) == scanned(home)
+    assert home.tree().root() == tree_of(home.store.scan(Space.RECORDS, P, b"", 99).rows).root()
+
+
+def scanned(home: Home) -> tuple[int, int]:
+    rows = home.store.scan(Space.RECORDS, P, b"", 99).rows
+    return len(rows), sum(len(key) + len(encoded) for key, encoded in rows)
+
+
+def test_a_tree_that_is_not_wanted_has_no_size(home):
+    home.merge(b"b\0a", 1)
+    assert home.trees.size(P) == (0, 0)
+
+
+def test_a_damaged_record_is_not_counted(home):
+    for number in range(2):
+        home.merge(key_of(number), 1)
+    home.store.damage(Space.RECORDS, P, key_of(0))
+    home.trees.want(P)
+    home.build()
+    assert home.trees.size(P) == (1, len(key_of(1)) + len(record(1)))
 
 
 def test_a_clients_write_and_its_repetition_are_counted_once(home):

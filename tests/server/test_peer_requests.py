@@ -13,9 +13,7 @@ from dynamo_py.wire.codec import encode_body
 from dynamo_py.wire.forgetting_messages import Flush
 from dynamo_py.wire.frames import Frame
 from dynamo_py.wire.messages import (
-    AskEmpty,
     Done,
-    Emptiness,
     Failure,
     Get,
     GetHints,
@@ -67,7 +65,6 @@ class Room:
         self.requests = PeerRequests(
             cast(Any, SimpleNamespace(answer=self._answer)),
             cast(Any, membership),
-            is_empty=lambda: True,
             facts=lambda: FACTS,
             hints=lambda: HINTS,
             sync=lambda hurry: SYNC if hurry else Sync([], []),
@@ -127,12 +124,11 @@ def test_a_table_that_is_told_is_taken_in_and_one_that_is_asked_for_given(room):
     assert room.replies == [Done(), TABLE]
 
 
-def test_a_node_says_whether_it_is_empty_and_what_it_holds(room):
-    room.send(AskEmpty())
+def test_a_node_says_what_it_holds(room):
     room.send(GetNodeFacts())
     room.send(GetHints())
     room.send(GetSync(True))
-    assert room.replies == [Emptiness(True), FACTS, HINTS, SYNC]
+    assert room.replies == [FACTS, HINTS, SYNC]
 
 
 def test_a_node_says_how_far_it_remembers_another_to_have_come(room):
@@ -174,6 +170,6 @@ def test_a_join_and_a_forwarded_request_are_handed_over(room):
 
 
 def test_a_body_that_is_no_message_ends_the_link(room):
-    kind, _ = encode_body(AskEmpty())
+    kind, _ = encode_body(GetTable())
     with pytest.raises(ProtocolError):
         room.requests.handle(cast(Any, room), frame_of(kind, b"garbage"))

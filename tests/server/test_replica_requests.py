@@ -34,6 +34,7 @@ from dynamo_py.replica.completeness import Completeness
 from dynamo_py.replica.replica import Replica
 from dynamo_py.replica.store import OnCommit
 from dynamo_py.server.forgetting_requests import ForgettingRequests
+from dynamo_py.server.handover_requests import HandoverRequests
 from dynamo_py.server.replica_requests import ANY_WALK, ReplicaRequests
 from dynamo_py.storage.engine import Change, EngineStats, Scanned, Space
 from dynamo_py.storage.memory import MemoryEngine
@@ -45,6 +46,7 @@ from dynamo_py.wire.forgetting_messages import (
     Forget,
     Promised,
 )
+from dynamo_py.wire.handover_messages import AskTaken, GetSizes, GetTransfers, Offer, Offered
 from dynamo_py.wire.messages import (
     Done,
     GetPage,
@@ -115,6 +117,7 @@ class Home:
         is_durable: bool = True,
         me: bytes = ME,
         forgetting: ForgettingRequests | None = None,
+        handover: HandoverRequests | None = None,
     ) -> None:
         self.store = Store()
         replica = Replica(
@@ -136,6 +139,7 @@ class Home:
             lambda: view,
             is_durable=is_durable,
             forgetting=forgetting,
+            handover=handover,
         )
 
     def ask(self, message):
@@ -196,6 +200,10 @@ def asked_by_others(home: Home) -> list[Message]:
         Barrier(1),
         Confirm(1, home.walk, OTHER, 1, 1, 1, []),
         Forget(1, home.walk, 1, []),
+        Offer(1, home.walk, OTHER, 1, 1),
+        AskTaken(1, home.walk, OTHER, NEWER),
+        GetSizes(),
+        GetTransfers(),
     ]
 
 
@@ -224,6 +232,39 @@ def test_what_is_promised_is_said_in_doubt_too_or_nobody_would_ever_serve():
     home.completeness.doubt()
     assert home.ask_now(AskPromised(OTHER)) == Promised(7)
     assert asked == [AskPromised(OTHER)]
+
+
+class Handover:
+    """Answers of a gainer, by the message that was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Message] = []
+
+    def answer(self, message, reply):
+        self.asked.append(message)
+        reply(Offered(True, ""))
+
+
+def test_a_hand_over_goes_by_one_idea_of_the_primaries():
+    handover = Handover()
+    home = Home(handover=cast(Any, handover))
+    for other in (Offer(1, NEWER, OTHER, 1, 1), AskTaken(1, NEWER, OTHER, NEWER)):
+        assert home.ask_now(other) == OtherWalk(home.entries)
+    assert handover.asked == []
+    for message in (
+        Offer(1, home.walk, OTHER, 1, 1),
+        AskTaken(1, home.walk, OTHER, NEWER),
+        GetSizes(),
+        GetTransfers(),
+    ):
+        assert home.ask_now(message) == Offered(True, "")
+        assert handover.asked.pop() == message
+    assert isinstance(home.ask_now(Offer(4, home.walk, OTHER, 1, 1)), InvalidRequest)
+
+
+def test_a_hand_over_is_refused_where_nothing_is_handed_over(home):
+    for message in (Offer(1, home.walk, OTHER, 1, 1), GetSizes()):
+        assert isinstance(home.ask_now(message), InvalidRequest)
 
 
 def test_a_hint_is_read_with_its_targets(home):

@@ -1,8 +1,15 @@
 """Runs that once broke a promise of the store: each is a seed, and none may break one again.
 
-A seed names a run of the code as it is: after changes elsewhere it may take another course,
-and not meet what it is here for. Where that can be tested by itself, it is, in the tests of the
-part that was mended; what stands here is a sample of whole courses.
+A seed names a run of the code as it is: after changes of the code, the load or the faults it
+takes another course, and need not meet what it is here for. So each of these was looked for again
+when the standard load last changed, with the old bug planted back in: it breaks the promise with
+the bug, and keeps it without. Where a bug can be tested by itself, it is, in the tests of
+the part that was mended; what stands here is a sample of whole courses.
+
+Two bugs are left to those tests alone, since none of 60 seeds shows them under the present load:
+a rotten row of the cluster's state that kept a node down for ever
+(`tests/cluster/test_founding.py`), and a disk rolled back over what its node had told nobody yet,
+which was an error of the simulator's (`tests/testing/test_faults.py`).
 """
 
 from __future__ import annotations
@@ -12,13 +19,12 @@ import pytest
 from dynamo_py.testing.report import StandardRun
 from dynamo_py.testing.standard import run_standard
 
-DISKS_AND_SPLITS = "rollback,split,isolation,crash,majorities,rot"
-
+# The bugs: `mutants/rollback_not_noticed.toml`, twice; `_check_returned` of `cluster/joining.py`
+# refusing whoever has a member's name.
 RUNS = [
-    (18, "rollback,crash", 20.0, "a directory rolled back by seconds voted: reads missed writes"),
-    (12, "rollback,split", 20.0, "the same: a read showed a value that was deleted"),
+    (22, "rollback,crash", 20.0, "a directory rolled back by seconds voted: a delete was undone"),
+    (19, "rollback,split", 20.0, "the same, on one side of a split"),
     (4, "wipe,crash", 12.0, "a node on an empty disk was refused by its cluster for ever"),
-    (50, DISKS_AND_SPLITS, 14.0, "a rotten row of the cluster's state kept a node down for ever"),
 ]
 
 

@@ -39,6 +39,18 @@ def test_a_clock_is_right_until_something_is_wrong_with_it(clock, true):
     assert not clock.is_drifting
 
 
+def test_a_clock_that_begins_later_than_others_is_right_too(true):
+    true.now = 100.0
+    clock = SimulatedClock(true)
+    assert clock.monotonic() == pytest.approx(0.0, abs=1e-6)
+    assert off_by_ms(clock, true) == 0
+    clock.jump(5.0)
+    clock.drift(1.05)
+    true.now = 200.0
+    clock.correct()
+    assert off_by_ms(clock, true) == 0
+
+
 def test_a_jump_moves_the_wall_clock_alone(clock, true):
     clock.jump(-30.0)
     true.now = 1.0

@@ -13,6 +13,7 @@ import pytest
 from dynamo_py.errors import DiskFull, StorageError, SyncFailed, WrongState
 from dynamo_py.storage.directory import NODE_FILE, DataDirectory
 from dynamo_py.storage.durable_files import Files, replace_file, sync_directory
+from dynamo_py.storage.engine import Change, Space
 from dynamo_py.testing.disk import SECTOR_BYTES, Disk, DiskFiles
 from dynamo_py.testing.trace import Trace
 
@@ -311,6 +312,49 @@ def test_after_a_failed_sync_a_later_one_proves_nothing():
             disk.crash(lose="some")
         found.add((seed % 2, content(booted(disk))))
     assert found == {(0, None), (0, b"new"), (1, None), (1, b"new")}
+
+
+def test_who_wants_to_know_is_told_of_each_sync_that_brings_something_to_the_disk():
+    told = []
+    disk = Disk(random.Random(1), Trace(lambda: 0.0), name="a", on_change=lambda: told.append(1))
+    files = booted(disk)
+    told.clear()
+    write(files, FILE, of=b"unsynced", is_synced=False)
+    assert not told
+    write(files, FILE, of=b"synced")
+    assert len(told) == 1
+    files.sync_directory(FILE.parent)
+    assert len(told) == 2
+    files.sync_directory(FILE.parent)
+    rows = files.open_rows(FILE.with_name("rows"))
+    files.write_rows(rows, ())
+    files.sync_rows(rows)
+    assert len(told) == 2, "there was nothing to bring"
+    disk.fail_next_sync()
+    with pytest.raises(OSError, match="error"):
+        write(files, FILE, of=b"doubtful")
+    assert len(told) == 2
+
+
+def test_a_synced_row_is_what_a_crash_of_this_moment_would_leave():
+    disk, path, address = new_disk(), FILE.with_name("rows"), (Space.META, 0, b"k")
+    files = booted(disk)
+    assert disk.synced_row(path, address) is None, "there is no file"
+    rows = files.open_rows(path)
+    files.sync_directory(path.parent)
+    for value in (b"old", b"new"):
+        before = disk.synced_row(path, address)
+        files.write_rows(rows, (Change(*address, value),))
+        assert disk.synced_row(path, address) == before
+        files.sync_rows(rows)
+        assert disk.synced_row(path, address) == value
+    assert disk.synced_row(path, (Space.META, 1, b"k")) is None
+    write(files, FILE, of=b"no rows")
+    assert disk.synced_row(FILE, address) is None
+    disk.crash(lose="all")
+    assert disk.synced_row(path, address) == b"new"
+    disk.wipe()
+    assert disk.synced_row(path, address) is None
 
 
 def test_a_sync_that_was_to_fail_does_not_outlive_its_process():

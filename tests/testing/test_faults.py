@@ -17,6 +17,7 @@ from dynamo_py.testing import Simulation
 from dynamo_py.testing import faults as faults_module
 from dynamo_py.testing.clocks import EPOCH_MS
 from dynamo_py.testing.faults import KINDS, Stage
+from dynamo_py.testing.standard import NOTICED_S
 
 CLIENTS = ("c1", "c2", "c3")
 SEEDS = range(30)
@@ -31,11 +32,11 @@ def simulate(main, *, nodes=3, seed=1):
     return Simulation(seed=seed, nodes=nodes).run(main)
 
 
-def stage_of(sim, *numbers, seed=1):
+def stage_of(sim, *numbers, seed=1, **fields):
     """A stage whose faults befall the hosts of these numbers alone; victims are the same."""
     hosts = [sim.host(k) for k in numbers] or sim.hosts
     few = SimpleNamespace(hosts=hosts, overlaps=sim.overlaps, now=sim.now)
-    return staged(few, random.Random(seed), CLIENTS, tuple(hosts))
+    return staged(few, random.Random(seed), CLIENTS, tuple(hosts), **fields)
 
 
 async def put(sim, key="k", value=b"v", **quorum):
@@ -161,7 +162,7 @@ def test_a_crash_is_of_each_variant_in_its_turn_and_says_of_which():
     seen = set()
 
     class Crashed:
-        name, is_running, start = "n1", True, None
+        name, is_running, is_retired, start = "n1", True, False, None
 
         def crash(self, *, lose, silently):
             self.text = f"{'power lost' if silently else 'process ended'}, {lose} that was not"
@@ -284,6 +285,45 @@ def test_a_disk_is_rolled_back_to_its_last_copy():
         await wait_for(lambda: host.node is not None)
 
     simulate(main)
+
+
+def test_a_disk_is_rolled_back_only_over_what_is_old_enough():
+    """What a node was acknowledged for a moment ago it has told nobody yet."""
+
+    async def main(sim):
+        host = sim.host(2)
+        host.copy_disk()
+        await trio.sleep(5.0)
+        await put(sim, w="all")
+        assert faults.rollback(stage_of(sim, 2, lacking_s_min=3.0)) is None
+        assert host.is_running
+        await trio.sleep(2.9)
+        assert faults.rollback(stage_of(sim, 2, lacking_s_min=3.0)) is None
+        await trio.sleep(0.2)
+        assert faults.rollback(stage_of(sim, 2, lacking_s_min=3.0)).text.startswith("rolled back")
+        assert rows(host) == []
+
+    simulate(main)
+
+
+@pytest.mark.parametrize(("old_s", "is_noticed"), [(0.0, False), (NOTICED_S, True)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_node_notices_a_rollback_over_what_is_as_old_as_it_is_within_bounds(
+    seed, old_s, is_noticed, caplog
+):
+    """Over what it has told nobody yet it does not: the bound is there for that."""
+
+    async def main(sim):
+        host = sim.host(2)
+        await trio.sleep(5.0)
+        host.copy_disk()
+        await put(sim, w="all")
+        await trio.sleep(old_s)
+        faults.rollback(stage_of(sim, 2, lacking_s_min=old_s)).end()
+        await wait_for(lambda: host.node is not None and host.node.confirming.confirmed.is_set())
+
+    simulate(main, seed=seed)
+    assert ("rolled back: " in caplog.text) is is_noticed
 
 
 class RecordsFirst(random.Random):

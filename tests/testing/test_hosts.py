@@ -7,8 +7,9 @@ from contextlib import suppress
 import pytest
 import trio
 
-from dynamo_py.errors import DiskFull, DynamoError
+from dynamo_py.errors import DiskFull, DynamoError, NodeRemoved
 from dynamo_py.testing import Simulation
+from dynamo_py.testing.hosts import COPIES_MAX
 from dynamo_py.testing.pipes import Control, Pipe
 from dynamo_py.testing.trace import Trace
 
@@ -222,10 +223,168 @@ def test_a_copy_of_a_disk_is_of_the_moment_at_which_it_was_taken():
         host = sim.host(2)
         began = sim.now
         host.copy_disk()
-        taken = host.copy
+        (taken,) = host.copies
         await trio.sleep(3)
-        assert taken.taken_s == began
         host.copy_disk()
-        assert host.copy is not taken
+        assert [copy.taken_s for copy in host.copies] == [began, began + 3]
+        assert host.copies[0] is taken
 
     simulate(main, nodes=2)
+
+
+def test_a_copy_lacks_something_from_the_next_change_of_the_disk_on():
+    async def main(sim):
+        bucket = sim.store.bucket("b")
+        host = sim.host(2)
+        await trio.sleep(5)
+        host.copy_disk()
+        await trio.sleep(5)
+        assert host.copy_lacking_since(sim.now) is None
+        before = sim.now
+        await bucket.put("k", b"v", w="all")
+        assert before < host.copies[0].overtaken_s <= sim.now
+        after = sim.now
+        await trio.sleep(2)
+        await bucket.put("k", b"w", w="all")
+        assert host.copy_lacking_since(before) is None
+        assert host.copy_lacking_since(after) is host.copies[0]
+
+    simulate(main, nodes=2)
+
+
+def test_of_several_copies_the_youngest_counts_that_has_lacked_something_for_so_long():
+    async def main(sim):
+        bucket = sim.store.bucket("b")
+        host = sim.host(2)
+        overtaken = []
+        for k in range(COPIES_MAX + 1):
+            host.copy_disk()
+            await bucket.put("k", b"%d" % k, w="all")
+            overtaken.append(sim.now)
+            await trio.sleep(1)
+        copies = list(host.copies)
+        assert len(copies) == COPIES_MAX
+        found = [host.copy_lacking_since(moment_s) for moment_s in overtaken]
+        assert found == [None, *copies]
+
+    simulate(main, nodes=2)
+
+
+def test_who_is_rolled_back_has_never_been_what_a_younger_copy_shows():
+    async def main(sim):
+        host = sim.host(2)
+        for _ in range(3):
+            host.copy_disk()
+        first, second, _ = host.copies
+        host.crash()
+        host.roll_back(second)
+        assert list(host.copies) == [first, second]
+        host.roll_back(first)
+        assert list(host.copies) == [first]
+
+    simulate(main, nodes=2)
+
+
+async def wait_retired(host):
+    with trio.fail_after(60):
+        # Nobody is told of it.
+        while not host.is_retired:  # noqa: ASYNC110
+            await trio.sleep(0.05)
+
+
+def test_a_host_whose_node_has_left_in_peace_is_retired_and_never_started_again(recorder):
+    async def main(sim):
+        await sim.store.admin.leave("n4")
+        host = sim.host(4)
+        await wait_retired(host)
+        assert (host.node, host.refusal, host.is_running, host.boots) == (None, None, False, 1)
+        assert ("retired", "n4") in recorder.noted
+        recorder.clear()
+        host.start()
+        assert not host.is_running
+        await trio.sleep(30)
+        assert (host.node, host.boots) == (None, 1)
+        assert recorder.done_by("n4") == []
+
+    simulate(main, nodes=4)
+
+
+def test_a_node_that_was_removed_while_it_was_down_is_refused_once_and_retired(recorder):
+    async def main(sim):
+        host = sim.host(4)
+        host.crash()
+        await trio.sleep(10)  # Until it has been found down.
+        await sim.store.admin.remove("n4")
+        assert not host.is_retired
+        host.start()
+        await wait_retired(host)
+        assert isinstance(host.refusal, NodeRemoved)
+        assert ("exit", "n4", host.refusal.message) in recorder.noted
+        await trio.sleep(30)
+        assert (host.node, host.boots) == (None, 2)
+
+    simulate(main, nodes=4)
+
+
+@pytest.mark.parametrize("is_crashed", [False, True])
+def test_a_node_that_crashes_as_it_has_left_is_started_again(is_crashed):
+    """Only a process that has ended by itself says that it is over for good."""
+
+    async def main(sim):
+        host = sim.host(2)
+        host.node.removal.left.set()
+        if is_crashed:
+            host.crash()
+        host.start()
+        if is_crashed:
+            await sim.wait_converged()
+        else:
+            await wait_retired(host)
+        return host.is_retired, host.boots
+
+    assert simulate(main) == (not is_crashed, 2 if is_crashed else 1)
+
+
+def test_the_connections_of_a_node_that_has_left_are_ended():
+    async def main(sim):
+        host = sim.host(2)
+        assert all(sim.nodes[k].links.is_connected("n2:7701") for k in (1, 3))
+        host.node.removal.left.set()
+        await wait_retired(host)
+        await trio.sleep(0.1)
+        return [sim.nodes[k].links.is_connected("n2:7701") for k in (1, 3)]
+
+    assert simulate(main) == [False, False]
+
+
+def test_what_is_done_to_a_retired_host_has_no_effect():
+    async def main(sim):
+        host = sim.host(2)
+        host.node.removal.left.set()
+        await wait_retired(host)
+        crashes = host.disk.statistics.crashes
+        host.crash(lose="all")
+        host.start()
+        await trio.sleep(5)
+        return host.disk.statistics.crashes - crashes, host.is_running, host.boots
+
+    assert simulate(main) == (0, False, 1)
+
+
+def test_what_is_new_on_a_disk_is_told_with_its_host():
+    async def main(sim):
+        told = []
+        sim.on_stored = lambda host: told.append((host.name, host.disk.statistics.syncs))
+        await sim.store.bucket("b").put("k", b"v", w="all")
+        assert {name for name, _ in told} == {"n1", "n2", "n3"}
+        await trio.sleep(5)
+        told.clear()
+        await sim.store.bucket("b").get("k")
+        assert told == []
+        sim.crash(2)
+        left = ("n2", sim.host(2).disk.statistics.syncs)
+        sim.restart(2)
+        await sim.wait_converged()
+        assert left in told, "a crash may have left something that no sync has brought"
+
+    simulate(main)

@@ -29,7 +29,7 @@ class Fabric:
     def __init__(self, nodes=5):
         self.network = Network(random.Random(1), Silent())
         self.overlaps = Overlaps(self.network)
-        self.hosts = [SimpleNamespace(name=f"n{k}") for k in range(1, nodes + 1)]
+        self.hosts = [SimpleNamespace(name=f"n{k}", is_retired=False) for k in range(1, nodes + 1)]
         self.nodes = [host.name for host in self.hosts]
         self.places = [*self.nodes, *CLIENTS]
         self.pairs = [(a, b) for a in self.places for b in self.places if a != b]

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from dynamo_py.testing import schedule as schedule_module
-from dynamo_py.testing.faults import Fault
+from dynamo_py.testing.faults import Fault, Stage
 from dynamo_py.testing.schedule import AT_ONCE_MAX, Schedule
 
 
@@ -22,11 +22,19 @@ class Course:
         self.ended = []
         self.notes = []
         self.copies = 0
+        self.at_work = 0
         self.at_once_max = 0
-        made_up = {"made-up": self.begin, "impossible": self.refuse, "endless": self.begin_endless}
+        made_up = {
+            "made-up": self.begin,
+            "impossible": self.refuse,
+            "endless": self.begin_endless,
+            "ordered": self.begin_task,
+        }
         monkeypatch.setattr(schedule_module, "KINDS", made_up)
         victim = SimpleNamespace(copy_disk=self.copy)
-        stage: Any = SimpleNamespace(random=random.Random(seed), victims=(victim,))
+        # Over what stands in for a simulation and its hosts.
+        staged: Any = Stage
+        stage = staged(SimpleNamespace(), random.Random(seed), (), (victim,))
         self.schedule = Schedule(stage, kinds, note=self.notes.append)
 
     def begin(self, stage, ended="over"):
@@ -39,6 +47,17 @@ class Course:
 
     def begin_endless(self, stage):
         return self.begin(stage, "")
+
+    def begin_task(self, stage):
+        async def work():
+            self.at_work += 1
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.at_work -= 1
+
+        stage.start_soon(work)
+        return self.begin(stage)
 
     def refuse(self, stage):
         self.refused = True
@@ -147,3 +166,15 @@ async def test_what_is_raised_leaves_alone_and_all_are_over(course, autojump_clo
     with pytest.raises(ZeroDivisionError):
         await here.schedule.run(60.0)
     assert here.is_over
+
+
+async def test_what_a_fault_has_started_goes_on_beyond_its_end_and_ends_with_the_schedule(
+    course, autojump_clock
+):
+    here = course(1, ["ordered"])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(here.schedule.run, 60.0)
+        await trio.sleep(30.0)
+        assert here.ended
+        assert here.at_work == len(here.began)
+    assert (here.at_work, here.is_over) == (0, True)

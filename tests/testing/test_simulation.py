@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import trio
 
-from dynamo_py.errors import DynamoError, InvalidRequest, QuorumNotMet
+from dynamo_py.errors import DynamoError, InvalidRequest, NodeRemoved, QuorumNotMet
 from dynamo_py.testing import Simulation
-from dynamo_py.testing.final_state import hints_of
+from dynamo_py.testing.checkers.ownership import check_ownership
+from dynamo_py.testing.final_state import hints_of, ownership_of
 
 
 def simulate(main, *, seed=1, nodes=5, **fields):
@@ -200,3 +201,133 @@ def test_nobody_can_be_reached_once_all_nodes_have_crashed():
         return caught.value.retryable
 
     assert simulate(main, nodes=1) is True
+
+
+# --- members ------------------------------------------------------------------------------------
+
+
+async def wait_ownership(sim, *names):
+    """Wait until these are all the members, and each has the tokens and copies that it should."""
+
+    def is_done():
+        return (
+            sim.is_converged()
+            and sorted(node.config.name for node in sim.nodes.values()) == list(names)
+            and not check_ownership(ownership_of(sim), names)
+        )
+
+    with trio.fail_after(60):
+        # What is waited for is spread over all nodes, none of which knows of it.
+        while not is_done():  # noqa: ASYNC110
+            await trio.sleep(0.1)
+
+
+async def counts(sim):
+    """How many siblings each of the keys of `put_many` has, by all its replicas."""
+    bucket = sim.store.bucket("b")
+    found = [await bucket.get(f"k{k}", r="all") for k in range(10)]
+    assert not any(each.degraded for each in found)
+    return [len(each.values) for each in found]
+
+
+def test_a_node_that_is_added_joins_and_takes_over_its_share_of_the_tokens_and_the_data():
+    async def main(sim):
+        await put_many(sim)
+        assert sim.add() == 4
+        assert sim.host(4).name == "n4"
+        await wait_ownership(sim, "n1", "n2", "n3", "n4")
+        node = sim.nodes[4]
+        assert len(node.view.ring.tokens_of(node.view.me)) == 8
+        assert await counts(sim) == [4] * 10
+        for k in (1, 2):  # What it has taken over stands in for them.
+            sim.crash(k)
+        found = [await sim.store.bucket("b").get(f"k{k}", r=1) for k in range(10)]
+        return [len(each.values) for each in found]
+
+    assert simulate(main, nodes=3) == [4] * 10
+
+
+def test_nodes_that_are_added_are_numbered_on_and_ask_those_that_are_left():
+    async def main(sim):
+        await sim.store.admin.leave("n1")
+        await wait_ownership(sim, "n2", "n3", "n4")
+        assert [sim.add(), sim.add()] == [5, 6]
+        assert sim.host(5).config.seeds == ("n2:7701", "n3:7701", "n4:7701")
+        assert sim.host(6).config.seeds == ("n2:7701", "n3:7701", "n4:7701", "n5:7701")
+        await wait_ownership(sim, "n2", "n3", "n4", "n5", "n6")
+
+    simulate(main, nodes=4)
+
+
+def test_a_node_that_leaves_has_handed_over_what_it_held_and_is_no_node_any_more():
+    async def main(sim):
+        await put_many(sim)
+        await sim.store.admin.leave("n4")
+        await wait_ownership(sim, "n1", "n2", "n3")
+        assert sorted(sim.nodes) == [1, 2, 3]
+        sim.restart(4)
+        await trio.sleep(10)
+        assert sim.is_converged()
+        return sorted(sim.nodes), await counts(sim)
+
+    assert simulate(main, nodes=4) == ([1, 2, 3], [4] * 10)
+
+
+def test_a_node_that_is_removed_and_comes_back_is_refused_and_the_others_have_its_copies():
+    async def main(sim):
+        await put_many(sim)
+        sim.crash(4)
+        await trio.sleep(10)  # Until it has been found down.
+        await sim.store.admin.remove("n4")
+        sim.restart(4)
+        await wait_ownership(sim, "n1", "n2", "n3")
+        assert isinstance(sim.host(4).refusal, NodeRemoved)
+        return await counts(sim)
+
+    assert simulate(main, nodes=4) == [4] * 10
+
+
+def test_a_node_that_is_staged_waits_without_tokens_in_a_cluster_at_rest():
+    async def main(sim):
+        sim.add(is_staged=True)
+        await trio.sleep(10)
+        await wait_ownership(sim, "n1", "n2", "n3", "n4")
+        assert {sim.nodes[1].view.name_of(owner) for owner in sim.nodes[1].view.table.owners} == {
+            "n1",
+            "n2",
+            "n3",
+        }
+        await sim.store.admin.join("n4")
+        await wait_ownership(sim, "n1", "n2", "n3", "n4")
+        return len(sim.nodes[4].view.ring.tokens_of(sim.nodes[4].view.me))
+
+    assert simulate(main, nodes=3) == 8
+
+
+def test_a_node_takes_the_place_of_one_that_is_lost():
+    async def main(sim):
+        await put_many(sim)
+        lost = sim.nodes[2]
+        tokens = lost.view.ring.tokens_of(lost.view.me)
+        sim.crash(2)
+        assert sim.add(is_staged=True) == 5
+        await trio.sleep(10)  # Until the one has been found down, and the other is known.
+        assert sim.nodes[5].view.ring.tokens_of(sim.nodes[5].view.me) == ()
+        await sim.store.admin.replace("n2", "n5")
+        await wait_ownership(sim, "n1", "n3", "n4", "n5")
+        node = sim.nodes[5]
+        assert node.view.ring.tokens_of(node.view.me) == tokens
+        return await counts(sim)
+
+    assert simulate(main, nodes=4) == [4] * 10
+
+
+def test_a_course_in_which_members_change_is_repeated_by_its_seed():
+    async def main(sim):
+        await put_many(sim)
+        sim.add()
+        await sim.store.admin.leave("n2")
+        await wait_ownership(sim, "n1", "n3", "n4", "n5")
+        return sim.trace.digest
+
+    assert simulate(main, seed=7, nodes=4) == simulate(main, seed=7, nodes=4)

@@ -13,9 +13,11 @@ from dynamo_py.errors import InvalidRequest
 from dynamo_py.replica.replica import Replica
 from dynamo_py.testing import standard
 from dynamo_py.testing.faults import KINDS, Fault, Stage
+from dynamo_py.testing.final_state import ownership_of
 from dynamo_py.testing.overlaps import Overlaps
 from dynamo_py.testing.report import StandardRun
-from dynamo_py.testing.standard import FAULT_KINDS, run_standard
+from dynamo_py.testing.standard import FAULT_KINDS, NOTICED_S, run_standard
+from dynamo_py.testing.told import ToldOnly
 from dynamo_py.testing.trace import Trace
 from dynamo_py.testing.workloads.blind import Blind
 from dynamo_py.testing.workloads.cart import Carts
@@ -92,18 +94,23 @@ def test_the_trace_is_the_same_under_any_salt_of_hashes_ties_included():
     assert int(ties) > 20, "nothing happened at equal moments"
 
 
-def victims(monkeypatch, **fields):
-    """The hosts whose disks may be destroyed in a run."""
+def stage_of(monkeypatch, **fields):
+    """Where the faults of a run happen."""
     seen = []
     stage = Stage
 
-    def watch(*arguments):
-        seen.append(stage(*arguments))
+    def watch(*arguments, **bounds):
+        seen.append(stage(*arguments, **bounds))
         return seen[-1]
 
     monkeypatch.setattr(standard, "Stage", watch)
     run(duration_s=0.5, **fields)
-    return [host.name for host in seen[0].victims]
+    return seen[0]
+
+
+def victims(monkeypatch, **fields):
+    """The hosts whose disks may be destroyed in a run."""
+    return [host.name for host in stage_of(monkeypatch, **fields).victims]
 
 
 @pytest.mark.parametrize("faults", ["bounded", "wipe,rollback"])
@@ -117,6 +124,15 @@ def test_a_run_within_bounds_destroys_nothing_that_there_is_but_once(monkeypatch
 
 def test_a_run_without_bounds_may_destroy_any_disk(monkeypatch):
     assert victims(monkeypatch, faults="unbounded") == ["n1", "n2", "n3"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "lacking_s_min"), [("bounded", NOTICED_S), ("rollback", NOTICED_S), ("unbounded", 0)]
+)
+def test_within_bounds_a_disk_is_rolled_back_only_over_what_others_may_know_of(
+    monkeypatch, faults, lacking_s_min
+):
+    assert stage_of(monkeypatch, faults=faults).lacking_s_min == lacking_s_min
 
 
 def test_clients_are_split_from_nodes_too(monkeypatch):
@@ -210,3 +226,29 @@ def test_what_happens_to_the_cluster_is_in_the_trace(monkeypatch):
         [text] for _, text in report.timeline
     ]
     assert noted[report.events - 1] == ("end", report.operations, report.acknowledged, 0)
+
+
+def test_tokens_that_are_not_where_they_should_be_are_a_violation(monkeypatch):
+    def unsettled(sim):
+        return {name: each._replace(is_settled=False) for name, each in ownership_of(sim).items()}
+
+    monkeypatch.setattr(standard, "ownership_of", unsettled)
+    report = run(faults="none", duration_s=1.0)
+    assert "30 s after the end of all faults: n1 has tokens still to give away" in report.violations
+    monkeypatch.setattr(standard, "ownership_of", ownership_of)
+    assert run(faults="none", duration_s=1.0).violations == ()
+
+
+@pytest.mark.parametrize("faults", ["loss", "unbounded"])
+def test_what_was_told_before_it_was_on_disk_is_a_violation_whatever_the_faults(
+    monkeypatch, faults
+):
+    monkeypatch.setattr(ToldOnly, "check", lambda told: ["told early"])
+    report = run(faults=faults, duration_s=6.0)
+    assert report.violations.count("told early") == len(report.timeline) + 1
+
+
+def test_members_change_while_clients_go_on_and_all_is_as_it_should_be_in_the_end():
+    report = run(seed=5, nodes=5, faults="join,leave,remove", duration_s=20.0)
+    assert report.violations == ()
+    assert {text.split(":")[0] for _, text in report.timeline} >= {"join", "leave", "remove"}

@@ -67,10 +67,20 @@ def start(make_home, nursery, autojump_clock):
         home = make_home(owners)
         completeness = Completeness(home.committer, 4)
         exchanges = ScriptedExchanges()
-        completing = Completing(completeness, cast(Any, exchanges), lambda: home.view)
+        taken: set[tuple[int, int]] = set()
+        completing = Completing(
+            completeness,
+            cast(Any, exchanges),
+            lambda: home.view,
+            is_taken=lambda partition, walk: (partition, walk) in taken,
+        )
         nursery.start_soon(completing.run)
         return SimpleNamespace(
-            home=home, completeness=completeness, exchanges=exchanges, completing=completing
+            home=home,
+            completeness=completeness,
+            exchanges=exchanges,
+            completing=completing,
+            taken=taken,
         )
 
     return begin
@@ -143,6 +153,64 @@ async def test_a_partition_that_is_lost_is_not_held_any_more(start, autojump_clo
     found.completing.on_placement(before)
     assert not found.completeness.is_held(0)
     assert 0 in found.exchanges.forgotten
+
+
+async def test_a_copy_that_was_handed_over_by_this_walk_begins_complete(start, autojump_clock):
+    found = start([1, 2, 1, 2])
+    before = found.home.give([0, 1, 2, 1], version=2)
+    found.taken.add((0, found.home.view.placement.walk(0)))
+    found.completing.on_placement(before)
+    assert found.completeness.is_complete(0)
+    assert not found.completeness.is_complete(3), "that is gained too, and was not shown"
+    await wait_complete(found, 3)
+    assert {partition for partition, _ in found.exchanges.exchanged} == {3}
+
+
+async def test_a_copy_that_was_handed_over_by_another_walk_begins_without_a_vote(
+    start, node_id, autojump_clock
+):
+    found = start([1, 2, 1, 2])
+    found.taken.add((0, found.home.view.placement.walk(0)))
+    found.taken.add((1, found.home.view.placement.walk(0)))
+    before = found.home.give([0, 3, 2, 1], version=2)
+    found.completing.on_placement(before)
+    assert found.completeness.sources(0) == (node_id(1), node_id(2), node_id(3)), "old and new"
+
+
+async def test_a_removed_member_is_no_source_and_an_unknown_one_is(start, node_id, autojump_clock):
+    found = start([1, 2, 1, 2])
+    before = found.home.give([0, 3, 2, 1], version=2)
+    found.home.see(1, 2, 3, removed=1)
+    found.completing.on_placement(before)
+    assert found.completeness.sources(0) == (node_id(2), node_id(3))
+    found = start([1, 2, 1, 2])
+    before = found.home.give([0, 3, 2, 1], version=2)
+    found.home.see(1, 2, unknown=3)
+    found.completing.on_placement(before)
+    assert found.completeness.sources(0) == (node_id(1), node_id(2), node_id(3))
+    await trio.sleep(10)
+    assert found.completeness.sources(0) == (node_id(1), node_id(2), node_id(3))
+
+
+async def test_a_source_that_is_removed_is_done_without(start, node_id, autojump_clock):
+    found = start([1, 2, 1, 2])
+    found.home.see(2)
+    gain(found)
+    found.home.see(2)
+    await trio.sleep(10)
+    assert found.completeness.sources(0) == (node_id(2),), "it may come back"
+    found.home.see(removed=2)
+    found.completing.notify()
+    await wait_complete(found, 0)
+    assert node_id(2) not in {node for _, node in found.exchanges.exchanged}
+
+
+async def test_a_tree_that_is_needed_for_a_hand_over_stays_when_other_tokens_move(
+    start, autojump_clock
+):
+    found = start([1, 2, 1, 2])
+    found.completing.on_placement(found.home.give([1, 2, 1, 3], version=2))
+    assert found.exchanges.forgotten == []
 
 
 async def test_a_primary_that_stays_one_keeps_its_right_to_vote(start, autojump_clock):

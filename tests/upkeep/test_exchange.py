@@ -187,6 +187,42 @@ def test_a_record_goes_only_to_who_is_behind(newer, asked):
     play(test)
 
 
+@pytest.mark.parametrize("count", [1, 300])
+def test_where_nothing_is_to_be_fetched_the_other_gets_all_and_gives_nothing(count):
+    """For a copy that is about to be removed: many of them lack much that is written since."""
+
+    async def test(pair):
+        pair.both_write(5)
+        take(pair, ("blind", 0, 1, 1))
+        take(pair, ("blind", 1, 1, 2))
+        take(pair, ("write", 0, 2, 1))
+        for number in range(10, 10 + count):
+            take(pair, ("write", 1, number, 1))
+        before = pair.sides[0].rows()
+        peer = NODES[1]
+        found = await pair.sides[0].exchanges.exchange(PARTITION, peer, is_fetching=False)
+        assert pair.sides[0].rows() == before
+        assert (found.fetched, found.pushed) == (0, 2)
+        assert not any(isinstance(message, GetRecords | GetPage) for message in pair.asked)
+        copy = pair.sides[1].copy(key_of(1))
+        assert {s.value for s in copy.siblings} >= {b"1", b"2"}
+        assert pair.sides[1].rows()[key_of(2)] == before[key_of(2)]
+
+    play(test)
+
+
+def test_a_copy_without_anything_has_nothing_to_give():
+    async def test(pair):
+        for number in range(1500):
+            take(pair, ("write", 1, number, 1))
+        peer = NODES[1]
+        await pair.sides[0].exchanges.exchange(PARTITION, peer, is_fetching=False)
+        assert pair.sides[0].rows() == {}
+        assert {type(message) for message in pair.asked} == {GetRoots, GetTree}
+
+    play(test)
+
+
 def test_concurrent_records_go_both_ways_and_are_counted_once():
     async def test(pair):
         take(pair, ("blind", 0, 1, 1))
@@ -250,15 +286,32 @@ def test_an_exchange_is_over_when_all_that_came_is_committed():
     play(test)
 
 
-def test_where_there_is_nothing_here_whole_pages_are_read():
+@pytest.mark.parametrize("count", [200, 3000])
+def test_where_there_is_nothing_here_whole_pages_are_read_and_no_leaves_compared(count):
     async def test(pair):
-        for number in range(3000):
+        for number in range(count):
             take(pair, ("write", 1, number, 1))
         found = await pair.exchange()
-        assert GetPage in {type(message) for message in pair.asked}
-        assert GetRecords not in {type(message) for message in pair.asked}
-        assert found.fetched == 3000
+        assert {type(message) for message in pair.asked} == {GetRoots, GetTree, GetPage}
+        assert {m.level for m in pair.asked if isinstance(m, GetTree)} == {0}
+        assert found.fetched == count
         assert pair.sides[0].rows() == pair.sides[1].rows()
+
+    play(test)
+
+
+def test_what_an_exchange_sends_is_counted_before_it_is_over():
+    """A node that is killed meanwhile has told how much that was."""
+
+    async def test(pair):
+        for number in range(1000):
+            take(pair, ("write", 1, number, 1))
+        exchanges = pair.sides[0].exchanges
+        seen = []
+        pair.meanwhile = lambda message: seen.append(exchanges.statistics()["bytes"])
+        found = await pair.exchange()
+        assert 0 < seen[0] < seen[len(seen) // 2] < seen[-1] < found.bytes
+        assert exchanges.statistics()["bytes"] == found.bytes
 
     play(test)
 
@@ -279,6 +332,20 @@ def test_a_write_under_way_is_no_difference_once_it_has_arrived():
         assert (found.differences, found.pushed) == (0, 0)
         assert GetTree in {type(message) for message in pair.asked}
         assert GetLeaves not in {type(m) for m in pair.asked[-3:]}
+
+    play(test)
+
+
+def test_who_fetches_nothing_waits_for_no_write_under_way():
+    """Such a copy is to be removed: what is written meanwhile does not reach it any more."""
+
+    async def test(pair):
+        pair.both_write(50)
+        await pair.exchange()
+        take(pair, ("write", 1, 1, 1))
+        before_s = trio.current_time()
+        await pair.sides[0].exchanges.exchange(PARTITION, NODES[1], is_fetching=False)
+        assert trio.current_time() - before_s < SETTLE_S
 
     play(test)
 

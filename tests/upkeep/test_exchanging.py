@@ -11,7 +11,12 @@ import trio
 
 from dynamo_py.errors import NodeUnavailable
 from dynamo_py.upkeep.exchange import Compared, Glance
-from dynamo_py.upkeep.exchanging import AGAIN_FIRST_S, EXCHANGES_MAX, Exchanging
+from dynamo_py.upkeep.exchanging import (
+    AGAIN_FILLING_S,
+    AGAIN_FIRST_S,
+    EXCHANGES_MAX,
+    Exchanging,
+)
 
 INTERVAL_S = 10.0
 
@@ -212,6 +217,17 @@ async def test_a_copy_that_is_being_completed_is_left_to_its_node(start, node_id
     found.mine.clear()
     await trio.sleep(AGAIN_FIRST_S)
     assert sorted(p for _, p, _ in found.exchanges.exchanged) == [1, 2]
+
+
+async def test_a_copy_that_was_completed_is_soon_found_to_be_however_long_that_took(
+    start, node_id, autojump_clock
+):
+    found = start([0, 1, 0, 1])
+    found.exchanges.filling = {1}
+    await trio.sleep(8 * INTERVAL_S)
+    found.exchanges.filling = set()
+    await trio.sleep(AGAIN_FILLING_S)
+    assert state_of(found, 1, node_id(1)).problem == ""
 
 
 async def test_only_a_few_exchanges_are_under_way_at_once(start, node_id, autojump_clock):

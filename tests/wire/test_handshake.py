@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dynamo_py.errors import ProtocolError, WrongState
+from dynamo_py.errors import NodeRemoved, ProtocolError, WrongState
 from dynamo_py.wire.codec import PROTOCOL_VERSION
 from dynamo_py.wire.handshake import (
     CLIENT,
@@ -80,6 +80,21 @@ def test_another_cluster_of_one_name_is_refused():
     hello = hello_from_peer(Identity(OTHER, "n2", "dynamo", OTHER_CLUSTER))
     with pytest.raises(WrongState, match="another cluster"):
         answer(hello, NODE, expected_role=PEER)
+
+
+def test_a_removed_node_is_refused_and_told_what_to_do():
+    hello = hello_from_peer(PEER_NODE)
+    with pytest.raises(NodeRemoved, match="node n2 is removed from cluster 'dynamo'") as told:
+        answer(hello, NODE, expected_role=PEER, is_removed={OTHER}.__contains__)
+    assert "on an empty directory" in told.value.message
+    answer(hello, NODE, expected_role=PEER, is_removed={ONE}.__contains__)
+
+
+def test_that_it_is_of_another_cluster_is_said_first():
+    """Else the other cluster's word would end a node that has only met a wrong address."""
+    hello = hello_from_peer(Identity(OTHER, "n2", "dynamo", OTHER_CLUSTER))
+    with pytest.raises(WrongState, match="another cluster"):
+        answer(hello, NODE, expected_role=PEER, is_removed=lambda node: True)
 
 
 def test_a_node_is_no_peer_of_its_own():

@@ -16,8 +16,10 @@ from dynamo_py.causality import NOTHING_SEEN, encode_context
 from dynamo_py.errors import DynamoError
 from dynamo_py.net import link, listener
 from dynamo_py.wire import buckets as b
+from dynamo_py.wire import change_messages as c
 from dynamo_py.wire import codec, frames, handshake
 from dynamo_py.wire import forgetting_messages as f
+from dynamo_py.wire import handover_messages as h
 from dynamo_py.wire import messages as m
 from dynamo_py.wire import sync_messages as s
 from ring import position_of
@@ -36,6 +38,10 @@ PARTS = [
     s.LeafRow,
     m.HintsKept,
     s.PairSync,
+    h.TransferFigures,
+    h.PartitionSize,
+    c.PlanNode,
+    c.PlanMove,
     f.Shown,
     f.ForgetRow,
     b.BucketEntry,
@@ -48,6 +54,7 @@ NAMES_OF_TYPES: list[tuple[inspect.Type, str]] = [
     (inspect.IntType(ge=0, le=2**53), "span"),
     (inspect.BytesType(), "bytes"),
     (inspect.BytesType(min_length=16, max_length=16), "id"),
+    (inspect.BytesType(max_length=16), "id or empty"),
     (inspect.StrType(), "text"),
     (inspect.StrType(min_length=1, max_length=64), "name"),
     (inspect.StrType(max_length=256), "address"),
@@ -141,11 +148,16 @@ def test_each_part_of_a_message_stands_there_with_its_fields():
 
 def test_the_numbers_said_to_be_free_are():
     text = " ".join(chapter("Messages").split())
-    said = re.search(r"from (\d+) to (\d+), (\d+) to (\d+) and from (\d+) on", text)
+    said = re.search(
+        r"The numbers from ([\d to,]+) and from (\d+) on are free; ([\d and]+) were", text
+    )
     assert said is not None
-    first, second, third = (int(said[1]), int(said[2])), (int(said[3]), int(said[4])), int(said[5])
-    free = {*range(first[0], first[1] + 1), *range(second[0], second[1] + 1)}
-    assert free == set(range(1, third)) - set(codec.TABLE)
+    spans = [range(int(a), int(b) + 1) for a, b in re.findall(r"(\d+) to (\d+)", said[1])]
+    retired = tuple(map(int, re.findall(r"\d+", said[3])))
+    assert retired == codec.RETIRED
+    free = {number for span in spans for number in span}
+    assert free == set(range(1, int(said[2]))) - set(codec.TABLE) - set(retired)
+    assert not set(retired) & set(codec.TABLE)
 
 
 def kinds() -> Iterator[type[DynamoError]]:

@@ -10,18 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import click
 import trio
 
 import dynamo_py
+from bench.clusters import temporary_cluster
 from bench.load import Phase, closed_loop
 from bench.processes import cpu_seconds
 from dyn_cli.dev.cluster import DevCluster
-from dyn_cli.dev.state import DevDirectory, new_cluster
 
 Operation = Callable[[int], Awaitable[object]]
 
@@ -31,13 +29,10 @@ Operation = Callable[[int], Awaitable[object]]
 @click.option("--in-flight", default=64, show_default=True, help="requests at a time")
 @click.option("--value-bytes", default=100, show_default=True, help="size of a value")
 @click.option("--turns", default=3, show_default=True, help="how often each phase is run")
-@click.option("--base-port", default=27_700, show_default=True, help="first port of the nodes")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
-def main(
-    operations: int, in_flight: int, value_bytes: int, turns: int, base_port: int, as_json: bool
-) -> None:
+def main(operations: int, in_flight: int, value_bytes: int, turns: int, as_json: bool) -> None:
     """Measure puts and gets on three nodes of this machine."""
-    rows = trio.run(_measure, operations, in_flight, value_bytes, turns, base_port)
+    rows = trio.run(_measure, operations, in_flight, value_bytes, turns)
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -54,19 +49,13 @@ def main(
 
 
 async def _measure(
-    operations: int, in_flight: int, value_bytes: int, turns: int, base_port: int
+    operations: int, in_flight: int, value_bytes: int, turns: int
 ) -> list[dict[str, float | str]]:
-    with tempfile.TemporaryDirectory() as place:
-        directory = DevDirectory(Path(place))
-        wanted = new_cluster(nodes=3, base_port=base_port, partitions=64, replicas=3)
-        cluster = DevCluster(directory, wanted)
-        try:
-            await cluster.up()
-            async with dynamo_py.connect(*cluster.addresses) as store:
-                return await _phases(store, cluster, operations, in_flight, value_bytes, turns)
-        finally:
-            with trio.CancelScope(shield=True):
-                await cluster.down()
+    async with (
+        temporary_cluster() as cluster,
+        dynamo_py.connect(*cluster.addresses) as store,
+    ):
+        return await _phases(store, cluster, operations, in_flight, value_bytes, turns)
 
 
 async def _phases(

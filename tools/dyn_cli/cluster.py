@@ -14,6 +14,7 @@ from dyn_cli.failures import Status, TimedOut
 from dyn_cli.in_sync import InSync
 from dyn_cli.options import ONE_KEY_TIMEOUT_S, Group, Settings, pass_settings
 from dyn_cli.output import note, print_json, print_table, print_text
+from dyn_cli.transfers import until_moved
 
 if TYPE_CHECKING:
     from dynamo_py.client.bucket import Store
@@ -24,6 +25,7 @@ ASK_AGAIN_S = 0.2
 CONVERGED = "converged"
 HINTS = "hints"
 SYNC = "sync"
+TRANSFERS = "transfers"
 
 
 async def _until_converged(store: Store, found: ClusterStatus) -> list[str]:
@@ -54,6 +56,11 @@ CONDITIONS = {
         "all live members agree",
         lambda: _until_converged,
         lambda found: f"converged at table version {found.table_version}",
+    ),
+    TRANSFERS: _Condition(
+        "all changes of members are through",
+        lambda: until_moved,
+        lambda found: "nothing is on its way",
     ),
     HINTS: _Condition(
         "no node keeps hints for another",
@@ -174,7 +181,7 @@ def wait(settings: Settings, conditions: tuple[str, ...]) -> Status:
 def wait_for(settings: Settings, conditions: Sequence[Waits]) -> ClusterStatus:
     """Show progress until nothing is missing of all ``conditions``; raises `TimedOut`."""
     with _progress() as progress:
-        waiting = _Waiting(progress, conditions)
+        waiting = Waiting(progress, conditions)
         try:
             return with_store(settings, waiting.until_met, timeout_s=settings.timeout_s)
         except TimeoutError:
@@ -183,17 +190,26 @@ def wait_for(settings: Settings, conditions: Sequence[Waits]) -> ClusterStatus:
             ) from None
 
 
-class _Progress(Protocol):
+class Progress(Protocol):
+    """Where it is shown how far a wait has come."""
+
     def update(self, status: str) -> None:
         """Show what is waited for now."""
 
 
-class _Waiting:
+class Waiting:
     """Asks again and again, and remembers what the cluster was waiting for last."""
 
-    def __init__(self, progress: _Progress, conditions: Sequence[Waits]) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        conditions: Sequence[Waits],
+        *,
+        ask_again_s: float = ASK_AGAIN_S,
+    ) -> None:
         self._progress = progress
         self._conditions = conditions
+        self._ask_again_s = ask_again_s
         self._waits: tuple[str, ...] = ()
 
     def named(self) -> str:
@@ -219,7 +235,7 @@ class _Waiting:
                     return found
                 self._waits = tuple(dict.fromkeys(waits))
             self._progress.update(f"waiting for: {self.named()}")
-            await trio.sleep(ASK_AGAIN_S)
+            await trio.sleep(self._ask_again_s)
 
 
 class _Lines:
@@ -259,7 +275,7 @@ class _Spinner:
 
 
 @contextmanager
-def _progress() -> Iterator[_Progress]:
+def _progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _Lines()
         return

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from dyn_cli.buckets import bucket_commands
+from dyn_cli.changes import clear, commit, join, leave, plan, remove, replace
 from dyn_cli.cluster import cluster_commands
 from dyn_cli.dev.commands import dev_commands
 from dyn_cli.explain import explain
@@ -23,8 +24,10 @@ from dyn_cli.keys import delete, get, put
 from dyn_cli.node_run import node_commands
 from dyn_cli.options import Group
 from dyn_cli.output import PROGRAM, close_output, note, print_json
+from dyn_cli.ring import ring
 from dyn_cli.scan import scan
 from dyn_cli.sync import check, repair
+from dyn_cli.transfers import transfers
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["--help", "-h"]})
@@ -48,6 +51,9 @@ for command in (
     cluster_commands,
 ):
     cli.add_command(command)
+
+for command in (join, leave, remove, replace, plan, commit, clear, transfers, ring):
+    cluster_commands.add_command(command)
 
 
 def main() -> None:

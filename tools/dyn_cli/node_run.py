@@ -45,6 +45,12 @@ def node_commands() -> None:
     help="The peer address of a node of the cluster to join; may be given several times."
     " Without any the node founds a cluster.",
 )
+@click.option(
+    "--stage",
+    is_flag=True,
+    default=None,
+    help="With --seed: wait, without tokens, until `cluster join` or `commit` lets it in.",
+)
 @click.option("--cluster", help="The cluster's name.")
 @click.option("--zone", help="Nodes of one zone tend to fail together.")
 @click.option("--weight", type=int, help="The share of tokens, beside the other nodes' weights.")

@@ -77,14 +77,14 @@ class DemoCluster:
         return "\n".join(parts)
 
 
-def free_base_port(first: int) -> int:
+def free_base_port(first: int, *, nodes: int = NODES) -> int:
     """The first base from ``first`` on, round and round, whose ports are all free."""
-    width = PORT_STEP * NODES
+    width = PORT_STEP * nodes
     places = (LAST_PORT - FIRST_PORT) // width
     start = (first - FIRST_PORT) // width % places
     for place in range(places):
         base = FIRST_PORT + (start + place) % places * width
-        ports = (base + PORT_STEP * k + i for k in range(NODES) for i in range(PORTS_PER_NODE))
+        ports = (base + PORT_STEP * k + i for k in range(nodes) for i in range(PORTS_PER_NODE))
         if all(_is_free(port) for port in ports):
             return base
     raise DemoFailed("no free ports found")

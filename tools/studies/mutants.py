@@ -2,7 +2,7 @@
 
 Each bug of `tests/simulation/mutants` is planted in a copy of the packages, and
 `python -m dynamo_py.testing many` is run on that copy. The code as it is goes first, under the
-same faults: what it fails on would be found under any bug, and then nothing would be shown.
+same conditions: what it fails on would be found under any bug, and then nothing would be shown.
 """
 
 from __future__ import annotations
@@ -166,9 +166,11 @@ def _judged(nothing: Finding, failing: list[_Failing]) -> Finding:
     return replace(nothing, found=len(failing), seed=first.seed, violation=first.violations[0])
 
 
-def unchanged(faults: str) -> Mutant:
-    """No bug at all: what the code as it is shows under these faults."""
-    return Mutant(f"(unchanged: {faults})", "to compare with", (), faults)
+def unchanged(mutant: Mutant) -> Mutant:
+    """No bug at all: what the code as it is shows under the same faults, with the same given."""
+    others = ", otherwise set" if mutant.given else ""
+    name = f"(unchanged: {mutant.faults}{others})"
+    return replace(mutant, name=name, why="to compare with", changes=())
 
 
 @click.command()
@@ -195,12 +197,12 @@ def main(
     mutants = _chosen(load_all(), only)
     if faults is not None:
         mutants = [replace(mutant, faults=faults) for mutant in mutants]
-    mixes = dict.fromkeys(mutant.faults for mutant in mutants)
+    compared = dict.fromkeys(map(unchanged, mutants))
     search = Search(count, first, duration, FAULTS, processes, stop_at_first)
     with copy_of(ROOT) as folder:
         assert imported_from(folder) == [folder / package for package in PACKAGES]
     findings: list[Finding] = []
-    for mutant in (*map(unchanged, mixes), *mutants):
+    for mutant in (*compared, *mutants):
         its_search = replace(search, faults=mutant.faults)
         findings.append(look_for(mutant, its_search, run_many, root=ROOT))
         if not as_json:

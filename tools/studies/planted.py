@@ -2,8 +2,9 @@
 
 A bug is a file of `tests/simulation/mutants`: ``why``, and for each ``[[change]]`` the ``file``,
 the text ``before``, which must stand in it just once, and the text ``after``. ``faults`` may name
-the kinds under which it shows; others would show it too, in more seeds. Knows nothing of how
-bugs are looked for.
+the kinds under which it shows; others would show it too, in more seeds. A ``[[given]]`` is a
+change that is no bug: it sets what the bug is looked for with, and the code without the bug has
+to hold under it too. Knows nothing of how bugs are looked for.
 """
 
 from __future__ import annotations
@@ -40,21 +41,23 @@ class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
     change: list[Change]
     faults: str = FAULTS
+    given: list[Change] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A planted bug. Its changes are made in order."""
+    """A planted bug. What is given comes first, and then its changes, in order."""
 
     name: str
     why: str
     changes: tuple[Change, ...]
     faults: str = FAULTS
+    given: tuple[Change, ...] = ()
 
     def sources(self, root: Path) -> dict[str, str]:
         """The changed files below ``root``, by path, as they would be; `DoesNotApply`."""
         changed: dict[str, str] = {}
-        for change in self.changes:
+        for change in self.given + self.changes:
             if change.file not in changed:
                 changed[change.file] = self._read(root / change.file)
             source = changed[change.file]
@@ -91,7 +94,13 @@ def load(file: Path) -> Mutant:
         contents = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _Contents)
     except (msgspec.ValidationError, tomllib.TOMLDecodeError) as error:
         raise DoesNotApply(f"{file.name}: {error}") from None
-    return Mutant(file.stem, contents.why.strip(), tuple(contents.change), contents.faults)
+    return Mutant(
+        name=file.stem,
+        why=contents.why.strip(),
+        changes=tuple(contents.change),
+        faults=contents.faults,
+        given=tuple(contents.given),
+    )
 
 
 def load_all(folder: Path = MUTANTS) -> list[Mutant]:

@@ -40,13 +40,13 @@ class Weighted(NamedTuple):
 
 
 def standard_mix() -> list[Weighted]:
-    """New workloads on 20 keys at a time; about half of the operations are on registers.
+    """New workloads on 23 keys at a time; about half of the operations are on registers.
 
     A key that is used by few operations shows few races, so there are few keys.
     """
     return [
         Weighted(54, Registers(keys_count=8)),
-        Weighted(14, Recreate(keys_count=3)),
+        Weighted(14, Recreate(keys_count=6, left_alone_s_max=12.0)),
         Weighted(8, Blind(keys_count=2)),
         Weighted(7, Counters(keys_count=2)),
         Weighted(7, Sets(keys_count=2)),

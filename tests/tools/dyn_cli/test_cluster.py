@@ -140,4 +140,4 @@ def test_wait_for_two_things_waits_for_both(answers, capsys):
 
 def test_what_cannot_be_waited_for_is_a_usage_error(answers, capsys):
     assert run(["cluster", "wait", "--for", "godot"]) == 2
-    assert "converged, hints, sync can" in capsys.readouterr().err
+    assert "converged, transfers, hints, sync can" in capsys.readouterr().err

@@ -158,3 +158,37 @@ def test_a_command_whose_output_nobody_reads_ends_quietly(tmp_path):
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(write)
     assert b"Traceback" not in done.stderr
+
+
+def test_a_node_is_added_let_in_and_leaves(terminal, tmp_path):
+    terminal("put", "k", "v")
+    assert "n4 waits to join" in terminal.dev("add", "--stage")
+    plan = json.loads(terminal("cluster", "plan", "--json"))
+    assert plan["staged"] == ["n4 joins"]
+    assert plan["problem"] is None
+    assert {move["to"] for move in plan["moves"]} >= {"n4"}
+    assert "n4 joins" in terminal("cluster", "join", "n4")
+    terminal("cluster", "wait", "--for", "transfers", "--timeout", "60")
+    by_name = {n["name"]: n for n in json.loads(terminal("cluster", "ring", "--json"))["nodes"]}
+    assert len(by_name["n4"]["tokens"]) == 16
+    assert "n4 leaves" in terminal("cluster", "leave", "n4")
+    assert "nothing is on its way" in terminal("cluster", "transfers", "--follow")
+    directory = tmp_path / "dev"
+    cluster = DevCluster.open(directory)
+    while cluster.state(4) is not ProcessState.STOPPED:
+        time.sleep(0.05)
+    log = (directory / "n4.log").read_text().splitlines()
+    assert any("left the cluster" in line for line in log)
+    assert "node stopped" in log[-1], "and no failure after it"
+    assert "did not start: node n4 is removed" in terminal.dev("start", "4", status=5)
+    terminal.dev("up", "--detach")
+    assert terminal.states() == ["running", "running", "running", "stopped"]
+    assert terminal("get", "k") == "v"
+
+
+def test_a_refused_change_is_status_5_with_the_reason(terminal):
+    assert "2 members would be left" in terminal("cluster", "leave", "n3", status=5)
+    assert "no node 'n9' that waits to join: start it" in terminal(
+        "cluster", "join", "n9", status=5
+    )
+    assert "nothing is staged" in terminal("cluster", "commit", status=5)

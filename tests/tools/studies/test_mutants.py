@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_bug_is_planted_in_the_copy_alone_and_found_there(root: Path) -> None:
     assert found == Finding("off_by_one", True, 5, 2, 2, "lost w2")
     assert found.is_as_wanted
     assert (root / "ring" / "__init__.py").read_text() == "LIMIT = 1\n"
-    before = mutants.look_for(unchanged("bounded"), SEARCH, run_many, root=root)
+    before = mutants.look_for(unchanged(Mutant("", "", ())), SEARCH, run_many, root=root)
     assert before == Finding("(unchanged: bounded)", False, 5)
     assert before.is_as_wanted
 
@@ -84,6 +85,57 @@ def test_later_changes_see_the_earlier_ones(root: Path) -> None:
         Change("ring/__init__.py", "LIMIT = 2", "LIMIT = 3"),
     )
     assert Mutant("two_steps", "", changes).sources(root) == {"ring/__init__.py": "LIMIT = 3\n"}
+
+
+GIVEN = (Change("ring/__init__.py", "LIMIT = 1", "LIMIT = 1\nBOUND = 9"),)
+
+
+def test_what_is_given_is_so_for_the_bug_and_for_the_code_as_it_is(root: Path) -> None:
+    ran: list[str] = []
+
+    def run_many(arguments: Sequence[str], folder: Path) -> bytes:
+        ran.append((folder / "ring" / "__init__.py").read_text())
+        return json.dumps({"seeds": 5, "failing": []}).encode()
+
+    planted = replace(mutant(), given=GIVEN)
+    for each in (unchanged(planted), planted):
+        mutants.look_for(each, SEARCH, run_many, root=root)
+    assert ran == ["LIMIT = 1\nBOUND = 9\n", "LIMIT = 2\nBOUND = 9\n"]
+    assert (root / "ring" / "__init__.py").read_text() == "LIMIT = 1\n"
+
+
+def test_code_that_fails_under_what_is_given_shows_nothing(root: Path) -> None:
+    def run_many(arguments: Sequence[str], folder: Path) -> bytes:
+        is_set = "BOUND" in (folder / "ring" / "__init__.py").read_text()
+        failing = [violated(3, "lost w3")] if is_set else []
+        return json.dumps({"seeds": 5, "failing": failing}).encode()
+
+    as_it_is = unchanged(replace(mutant(), given=GIVEN))
+    found = mutants.look_for(as_it_is, SEARCH, run_many, root=root)
+    assert found == Finding("(unchanged: bounded, otherwise set)", False, 5, 1, 3, "lost w3")
+    assert not found.is_as_wanted
+
+
+def test_a_change_sees_what_is_given_and_not_the_other_way_round(root: Path) -> None:
+    changes = (Change("ring/__init__.py", "BOUND = 9", "BOUND = 8"),)
+    planted = replace(mutant(), given=GIVEN, changes=changes)
+    assert planted.sources(root) == {"ring/__init__.py": "LIMIT = 1\nBOUND = 8\n"}
+    with pytest.raises(DoesNotApply, match="0 times, not once"):
+        replace(planted, given=changes, changes=GIVEN).sources(root)
+
+
+def test_what_is_given_stands_in_the_file_of_the_bug(tmp_path: Path) -> None:
+    tables = [
+        f'[[{kind}]]\nfile = "ring/__init__.py"\nbefore = "{before}"\nafter = "{after}"'
+        for kind, before, after in (("change", "a", "b"), ("given", "c", "d"))
+    ]
+    (tmp_path / "bug.toml").write_text("\n".join(['why = "x"', *tables]))
+    assert load(tmp_path / "bug.toml") == Mutant(
+        "bug",
+        "x",
+        (Change("ring/__init__.py", "a", "b"),),
+        given=(Change("ring/__init__.py", "c", "d"),),
+    )
 
 
 @pytest.mark.parametrize("text", ["why = 'x'", "why = ", "[[change]]\nfile = 'a'"])
@@ -139,6 +191,30 @@ def test_each_bug_is_looked_for_with_its_faults_after_the_code_as_it_is(
     assert capsys.readouterr().out.splitlines()[-1] == "2 of 2 found"
     assert mutants.run(["--only", "two", "--faults", "split"]) == 0
     assert asked[4:] == [("(unchanged: split)", "split"), ("two", "split")]
+
+
+def test_the_code_as_it_is_goes_once_for_each_mix_of_faults_and_what_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Mutant] = []
+
+    def look_for(mutant: Mutant, search: Search, run_many: RunMany, *, root: Path) -> Finding:
+        asked.append(mutant)
+        return Finding(mutant.name, bool(mutant.changes), 40, len(mutant.changes), 3, "lost w3")
+
+    other = (Change("ring/__init__.py", "LIMIT = 1", "LIMIT = 1\nBOUND = 7"),)
+    planted = [
+        mutant(),
+        replace(mutant(), name="two", given=GIVEN),
+        replace(mutant(), name="three", given=other),
+        replace(mutant(), name="four", given=GIVEN),
+    ]
+    monkeypatch.setattr(mutants, "load_all", lambda: planted)
+    monkeypatch.setattr(mutants, "look_for", look_for)
+    assert mutants.run([]) == 0
+    assert [each.given for each in asked[:3]] == [(), GIVEN, other]
+    assert [each.changes for each in asked[:3]] == [()] * 3
+    assert asked[3:] == planted
 
 
 def test_an_unknown_name_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) -> None:

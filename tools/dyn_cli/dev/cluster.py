@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,8 @@ DRAIN_S = 10.0
 KILLED_S = 5.0
 LOOK_AGAIN_S = 0.05
 TAIL_LINES = 10
+REMOVED = "is removed from cluster"
+"""In the last words of a node that is no member any more."""
 
 
 WhyNot = Callable[[NodeEntry], Awaitable[str | None]]
@@ -64,9 +67,14 @@ class DevCluster:
         return self._entry.nodes
 
     @property
+    def _staying(self) -> list[NodeEntry]:
+        """The nodes that are not known to have left the cluster."""
+        return [node for node in self.nodes if not node.is_gone]
+
+    @property
     def addresses(self) -> tuple[str, ...]:
         """Where clients reach the nodes."""
-        return tuple(node.client for node in self.nodes)
+        return tuple(node.client for node in self._staying)
 
     def node(self, number: int) -> NodeEntry:
         """The node of that number; raises `KeyError`."""
@@ -91,7 +99,7 @@ class DevCluster:
         when they do not become ready.
         """
         is_new = not self._entry.is_founded and not any(n.process for n in self.nodes)
-        stopped = [n.number for n in self.nodes if self.state(n.number) is ProcessState.STOPPED]
+        stopped = [n.number for n in self._staying if self.state(n.number) is ProcessState.STOPPED]
         for node in self.nodes:
             if self.state(node.number) is ProcessState.PAUSED:
                 await self.resume(node.number)
@@ -101,7 +109,7 @@ class DevCluster:
             for number in stopped:
                 if self.state(number) is ProcessState.STOPPED:
                     self._launch(number)
-            await self._wait([node.number for node in self.nodes], self._why_not_ready)
+            await self._wait([node.number for node in self._staying], self._why_not_ready)
             self._save(msgspec.structs.replace(self._entry, is_founded=True))
         except BaseException:
             with trio.CancelScope(shield=True):
@@ -113,6 +121,30 @@ class DevCluster:
     async def down(self) -> None:
         """Stop all nodes: gently, then by force. Their data stays."""
         await self._end([node.number for node in self.nodes])
+
+    async def add(self, *, is_staged: bool) -> NodeEntry:
+        """Start a further node, and wait until it is a member; staged: until it waits to join.
+
+        Where that fails the cluster has as many nodes as before. Raises `Refused` and `TimedOut`.
+        """
+        if not any(self.state(node.number) is ProcessState.RUNNING for node in self._staying):
+            raise Refused("no node is running that could let another one in: dyn-cli dev up")
+        before = self._entry
+        self._save(before.with_one_more())
+        added = self.nodes[-1]
+        try:
+            if self.directory.data_of(added).exists():
+                raise Refused(f"{self.directory.data_of(added)} is there already: remove it first")
+            self._launch(added.number, is_staged=is_staged)
+            await self._wait([added.number], partial(self._why_not_let_in, is_staged=is_staged))
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._end([added.number])
+            if self.node(added.number).process is not None:
+                shutil.rmtree(self.directory.data_of(added), ignore_errors=True)
+            self._save(before)
+            raise
+        return self.node(added.number)
 
     def purge(self, *, keeps_logs: bool = False) -> None:
         """Remove the data of all nodes, and the cluster. They must be stopped."""
@@ -195,11 +227,12 @@ class DevCluster:
 
     # --- processes and what they say ------------------------------------------------------------
 
-    def _launch(self, number: int) -> None:
+    def _launch(self, number: int, *, is_staged: bool = False) -> None:
         node = self.node(number)
         log = self.directory.log_of(node)
         self._log_starts[number] = log.stat().st_size if log.exists() else 0
-        process = spawn(self._arguments(node), log=log)
+        arguments = self._arguments(node) + (["--stage"] if is_staged else [])
+        process = spawn(arguments, log=log)
         self._save(self._entry.with_node(msgspec.structs.replace(node, process=process)))
 
     def _arguments(self, node: NodeEntry) -> list[str]:
@@ -217,7 +250,7 @@ class DevCluster:
         """Node 1 founds the cluster; later every node looks for all the others."""
         if not self._entry.is_founded:
             return [] if node.number == 1 else [self.node(1).peer]
-        return [other.peer for other in self.nodes if other.number != node.number]
+        return [other.peer for other in self._staying if other.number != node.number]
 
     def _save(self, entry: ClusterEntry) -> None:
         self._entry = entry
@@ -227,8 +260,16 @@ class DevCluster:
         # Loaded here: what only looks at processes needs nothing of the store.
         from dyn_cli.dev.readiness import ask_status, why_not_ready
 
-        ids = {each.name: self.directory.id_of(each) for each in self.nodes}
+        if node.is_gone:
+            return None
+        ids = {each.name: self.directory.id_of(each) for each in self._staying}
         return why_not_ready(await ask_status(node.client), ids)
+
+    async def _why_not_let_in(self, node: NodeEntry, *, is_staged: bool) -> str | None:
+        from dyn_cli.dev.readiness import ask_status, why_not_let_in
+
+        status, node_id = await ask_status(node.client), self.directory.id_of(node)
+        return why_not_let_in(status, node_id, is_staged=is_staged)
 
     async def _why_not_answering(self, node: NodeEntry) -> str | None:
         from dyn_cli.dev.readiness import ask_status, why_not_answering
@@ -238,10 +279,11 @@ class DevCluster:
     async def _wait(self, numbers: Iterable[int], why_not: WhyNot) -> None:
         """Wait until there is no reason left for any of the nodes."""
         deadline = trio.current_time() + READY_S
-        for number in numbers:
+        awaited = tuple(numbers)
+        for number in awaited:
             node = self.node(number)
-            while (reason := await why_not(node)) is not None:
-                self._refuse_early_end()
+            while (reason := await why_not(self.node(number))) is not None:
+                self._refuse_early_end(awaited)
                 if trio.current_time() >= deadline:
                     raise TimedOut(
                         f"{node.name} is not ready after {READY_S:g} s: {reason}; the end of its"
@@ -249,14 +291,22 @@ class DevCluster:
                     )
                 await trio.sleep(LOOK_AGAIN_S)
 
-    def _refuse_early_end(self) -> None:
-        """Raise `Refused` if a node that was started has ended."""
-        for number in self._log_starts:
-            if self.state(number) is ProcessState.STOPPED:
+    def _refuse_early_end(self, awaited: tuple[int, ...]) -> None:
+        """Raise `Refused` if one of those that are waited for was started and has ended."""
+        for number in awaited:
+            if number in self._log_starts and self.state(number) is ProcessState.STOPPED:
                 last = [*self.tail(number, 1), "it said nothing"][0]
+                if REMOVED in last and len(awaited) > 1:
+                    self._note_gone(number)
+                    continue
                 raise Refused(
                     f"{self.node(number).name} did not start: {last.removeprefix('dyn-cli: ')}"
                 )
+
+    def _note_gone(self, number: int) -> None:
+        """A node that was to be started with the others has left the cluster meanwhile."""
+        node = msgspec.structs.replace(self.node(number), is_gone=True, process=None)
+        self._save(self._entry.with_node(node))
 
     def tail(self, number: int, lines: int) -> list[str]:
         """The last lines that a node has written since it was started last."""

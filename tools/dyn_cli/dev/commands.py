@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -140,6 +141,33 @@ def _act(settings: Settings, directory: Path, number: int, action: str, done: st
         print_json(nodes_document(cluster))
     else:
         print_text(f"{cluster.node(number).name} is {done}")
+    return Status.DONE
+
+
+@dev_commands.command("add")
+@_directory_option
+@click.option("--stage", is_flag=True, help="Let it wait, without tokens, until it is committed.")
+@pass_settings
+def add(settings: Settings, directory: Path, stage: bool) -> Status:
+    """Start a further node, on the ports that come next, and wait until it is a member.
+
+    It gets its tokens, with their data, in the background: dyn-cli cluster transfers.
+    """
+    import trio
+
+    cluster = _opened(directory)
+    with cluster.directory.locked():
+        cluster = _opened(directory)
+        added = trio.run(partial(cluster.add, is_staged=stage))
+    if settings.is_json:
+        print_json(nodes_document(cluster))
+        return Status.DONE
+    print_text(f"{added.name} {'waits to join' if stage else 'is a member'}")
+    _print_nodes(cluster)
+    if stage:
+        print_text("next: dyn-cli cluster plan, then commit or clear")
+    else:
+        print_text("next: dyn-cli cluster transfers --follow")
     return Status.DONE
 
 

@@ -39,6 +39,21 @@ def why_not_answering(status: Status | None, node_id: str | None) -> str | None:
     return None
 
 
+def why_not_let_in(status: Status | None, node_id: str | None, *, is_staged: bool) -> str | None:
+    """What keeps a node that was added from being a member (staged: from waiting); None: nothing.
+
+    Asked of the node itself.
+    """
+    reason = why_not_answering(status, node_id)
+    if status is None or reason is not None:
+        return reason
+    node = next(each for each in status.nodes if each.id == node_id)
+    wanted = ("joining", "member") if is_staged else ("member",)
+    if node.membership not in wanted or node.state != "up":
+        return f"is {node.membership} and {node.state}"
+    return None
+
+
 def why_not_ready(status: Status | None, ids: Mapping[str, str | None]) -> str | None:
     """What keeps these nodes from taking a quorum put, as one of them sees it; None: nothing.
 
@@ -51,8 +66,10 @@ def why_not_ready(status: Status | None, ids: Mapping[str, str | None]) -> str |
         node = None if node_id is None else seen.get(node_id)
         if node is None:
             return f"has not heard of {name} yet"
-        if node.membership != "member" or node.state != "up":
+        if node.state != "up":
             return f"{name} is {node.membership} and {node.state}"
+        if node.membership != "member":
+            continue  # It waits to join, or gives away what it has: others hold the keys.
         if node.weight and not node.tokens:
             return f"{name} owns no token yet"
         if node.incomplete:

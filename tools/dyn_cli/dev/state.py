@@ -44,6 +44,8 @@ class NodeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     peer: str
     http: str
     process: ProcessEntry | None = None
+    is_gone: bool = False
+    """Whether it has left the cluster, or was removed: it is not started again with the others."""
 
     @property
     def name(self) -> str:
@@ -71,6 +73,13 @@ class ClusterEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """The same cluster with this entry in place of the node's old one."""
         nodes = tuple(node if each.number == node.number else each for each in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes)
+
+    def with_one_more(self) -> ClusterEntry:
+        """The same cluster with a further node, at the ports that come next."""
+        base_port = int(self.nodes[0].client.rpartition(":")[2])
+        return msgspec.structs.replace(
+            self, nodes=(*self.nodes, _new_node(len(self.nodes) + 1, base_port))
+        )
 
 
 def new_cluster(*, nodes: int, base_port: int, partitions: int, replicas: int) -> ClusterEntry:

@@ -86,7 +86,7 @@ def test_status_json_is_the_document_of_the_contract(tmp_path, cluster, capsys):
     }
 
 
-@pytest.mark.parametrize("action", ["status", "down", "kill 1", "logs 1"])
+@pytest.mark.parametrize("action", ["status", "down", "add", "kill 1", "logs 1"])
 def test_without_a_cluster_every_command_says_how_to_make_one(tmp_path, capsys, action):
     assert run(["dev", *action.split(), "--dir", str(tmp_path / "none")]) == 5
     assert "dyn-cli dev up makes one" in capsys.readouterr().err
@@ -129,3 +129,32 @@ def test_a_nodes_last_words_are_those_since_its_last_start(cluster):
     with log.open("a") as file:
         file.write("one\ntwo\n")
     assert cluster.tail(1, 1) == ["two"]
+
+
+def test_only_a_node_that_is_waited_for_is_refused_for_having_ended(cluster):
+    """Node 2 was killed on purpose: that says nothing of node 3, which is being started."""
+    cluster._log_starts |= {2: 0, 3: 0}
+    cluster._refuse_early_end((1,))
+    with pytest.raises(Refused, match="n3 did not start"):
+        cluster._refuse_early_end((3,))
+
+
+def test_a_node_is_added_only_where_one_runs_that_can_let_it_in(tmp_path, cluster, capsys):
+    assert run(["dev", "add", "--dir", str(tmp_path / "dev")]) == 5
+    assert "no node is running that could let another one in" in capsys.readouterr().err
+    assert len(DevCluster.open(tmp_path / "dev").nodes) == 3
+
+
+def test_a_node_that_has_left_is_started_no_more_and_nobodys_seed(cluster):
+    """Of the others that are started with it the wait goes on."""
+    cluster._save(msgspec.structs.replace(cluster._entry, is_founded=True))
+    log = cluster.directory.log_of(cluster.node(3))
+    log.write_text("dyn-cli: node n3 is removed from cluster 'dev', which is final: start it\n")
+    cluster._log_starts |= {3: 0}
+    with pytest.raises(Refused, match="n3 did not start: node n3 is removed"):
+        cluster._refuse_early_end((3,))
+    cluster._refuse_early_end((2, 3))
+    again = DevCluster.open(cluster.directory.path)
+    assert again.node(3).is_gone
+    assert again.addresses == ("127.0.0.1:7700", "127.0.0.1:7710")
+    assert seeds(again, 1) == ["127.0.0.1:7711"]

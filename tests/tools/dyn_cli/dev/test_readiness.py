@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dyn_cli.dev.readiness import why_not_answering, why_not_ready
+from dyn_cli.dev.readiness import why_not_answering, why_not_let_in, why_not_ready
 from dynamo_py.wire.messages import NodeStatus, Status
 
 IDS = {"n1": "01", "n2": "02"}
@@ -47,7 +47,7 @@ def test_a_cluster_whose_nodes_are_all_up_and_own_tokens_is_ready():
         (None, "does not answer yet"),
         (status(node(1)), "has not heard of n2 yet"),
         (status(node(1), node(2, state="suspect")), "n2 is member and suspect"),
-        (status(node(1), node(2, membership="joining")), "n2 is joining and up"),
+        (status(node(1), node(2, membership="joining", state="down")), "n2 is joining and down"),
         (status(node(1), node(2, tokens=0)), "n2 owns no token yet"),
         (status(node(1), node(2, incomplete=3)), "n2 may not vote for all its partitions yet"),
         (status(node(1), node(2), converged=False), "the members do not agree yet"),
@@ -55,6 +55,21 @@ def test_a_cluster_whose_nodes_are_all_up_and_own_tokens_is_ready():
 )
 def test_a_cluster_that_is_not_ready_says_why(found, reason):
     assert why_not_ready(found, IDS) == reason
+
+
+@pytest.mark.parametrize("membership", ["joining", "leaving"])
+def test_who_waits_to_join_or_leaves_keeps_nobody_from_a_quorum(membership):
+    found = status(node(1), node(2, membership=membership, tokens=0, incomplete=3))
+    assert why_not_ready(found, IDS) is None
+
+
+def test_a_node_that_was_added_is_let_in_once_it_is_a_member_or_waits_as_it_is_to():
+    waiting = status(node(1), node(2, membership="joining"))
+    assert why_not_let_in(waiting, "02", is_staged=True) is None
+    assert why_not_let_in(waiting, "02", is_staged=False) == "is joining and up"
+    assert why_not_let_in(status(node(2, tokens=0)), "02", is_staged=False) is None
+    assert why_not_let_in(None, "02", is_staged=False) == "does not answer yet"
+    assert "another cluster" in str(why_not_let_in(status(node(1)), "02", is_staged=False))
 
 
 def test_a_node_without_weight_needs_no_tokens():

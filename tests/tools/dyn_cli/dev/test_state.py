@@ -24,6 +24,13 @@ def test_node_k_adds_ten_times_k_minus_1_to_the_ports():
     assert last_port(3, 7700) == 7722
 
 
+def test_one_more_node_has_the_ports_that_come_next():
+    more = cluster().with_one_more()
+    assert [node.number for node in more.nodes] == [1, 2, 3, 4]
+    assert more.node(4) == cluster(4).node(4)
+    assert more.node(1) == cluster().node(1)
+
+
 def test_what_was_saved_is_loaded(tmp_path):
     directory = DevDirectory(tmp_path)
     assert directory.load() is None

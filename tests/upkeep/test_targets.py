@@ -1,0 +1,106 @@
+"""Who should own what: worked out once for each state of the cluster, and never from two."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+
+from dynamo_py.cluster.members import LEAVING, REMOVED
+from dynamo_py.upkeep.targets import Targets
+from dynamo_py.wire.messages import TableEntry
+
+Q = 16
+
+
+@pytest.fixture
+def start(make_believed):
+    """Makes the targets of a cluster; ``claims`` counts how often they were worked out."""
+
+    def begin(owners=(0,) * Q, **options) -> Any:
+        believed = make_believed(list(owners), **options)
+        found = SimpleNamespace(state=believed.state, claims=0, meanwhile=lambda: None)
+
+        async def offload(work):
+            found.claims += 1
+            await trio.lowlevel.checkpoint()
+            found.meanwhile()
+            return work()
+
+        found.targets = Targets(believed.state, offload)
+        return found
+
+    return begin
+
+
+def counts(target) -> list[int]:
+    return sorted(target.count(owner) for owner in set(target))
+
+
+async def test_a_new_member_should_own_its_share(start, member):
+    found = start()
+    found.state.merge([], [member(1)])
+    assert counts(await found.targets.now()) == [8, 8]
+
+
+async def test_what_was_found_is_kept_until_the_cluster_changes(start, member):
+    found = start()
+    found.state.merge([], [member(1)])
+    first = await found.targets.now()
+    assert await found.targets.now() is first
+    assert found.claims == 1
+    found.state.merge([], [member(2)])
+    assert counts(await found.targets.now()) == [5, 5, 6]
+    assert found.claims == 2
+
+
+async def test_a_change_of_the_table_alone_has_the_targets_found_anew(start, member, node_id):
+    found = start()
+    found.state.merge([], [member(1)])
+    await found.targets.now()
+    found.state.merge_entries([TableEntry(3, 0, 2, node_id(1))])
+    assert (await found.targets.now())[3] == node_id(1), "what it has it keeps"
+    assert found.claims == 2
+
+
+@pytest.mark.parametrize("change", ["members", "table"])
+async def test_a_change_while_the_claim_is_worked_out_makes_it_void(start, member, node_id, change):
+    found = start()
+    found.state.merge([], [member(1)])
+
+    def meanwhile() -> None:
+        found.meanwhile = lambda: None
+        if change == "members":
+            found.state.merge([], [member(2)])
+        else:
+            found.state.merge_entries([TableEntry(3, 0, 2, node_id(1))])
+
+    found.meanwhile = meanwhile
+    assert await found.targets.now() is None
+    assert await found.targets.now() is not None
+    assert found.claims == 2
+
+
+async def test_where_nobody_may_own_anything_everybody_keeps_what_it_has(start, member):
+    found = start()
+    found.state.merge([], [member(0, weight=0, version=2)])
+    assert await found.targets.now() == found.state.table.owners
+    assert found.claims == 0
+
+
+@pytest.mark.parametrize("state", [LEAVING, REMOVED])
+async def test_one_that_goes_should_own_nothing(start, member, node_id, state):
+    found = start([0, 1] * (Q // 2))
+    found.state.merge([], [member(1, state=state, version=2)])
+    assert set(await found.targets.now()) == {node_id(0)}
+
+
+async def test_a_successor_should_own_just_what_the_removed_node_did(start, member, node_id):
+    owners = [0, 1] * (Q // 2)
+    found = start(owners)
+    gone = member(1, state=REMOVED, version=2)._replace(successor=node_id(2))
+    found.state.merge([], [gone, member(2)])
+    target = await found.targets.now()
+    assert target == tuple(node_id(2 if k else 0) for k in owners)
