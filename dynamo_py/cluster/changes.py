@@ -289,7 +289,7 @@ def _refuse_while_busy(
             raise WrongState(
                 f"{entry.name} completes {incomplete}"
                 f" {'partition' if incomplete == 1 else 'partitions'} still, and may need what"
-                f" {_listed(gone)} had: wait until it is done, or --force"
+                f" {_listed(gone)} had: wait until it is done; --force if it waits for that alone"
             )
 
 
