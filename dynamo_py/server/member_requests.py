@@ -7,6 +7,7 @@ just said of themselves. Knows nothing of how tokens move once a change is commi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -125,7 +126,19 @@ class MemberRequests:
         await state.decide(members=made)
         done = changes.differences(before, state.members)
         log.info("members changed", done="; ".join(done))
+        await self._tell_all()
         return self._changed(done)
+
+    async def _tell_all(self) -> None:
+        """Wait for a moment until those that are up know: the next order may be given to them."""
+        view, message = self._membership.view, self._membership.state.message()
+        replies = []
+        for seen in view.others_up:
+            replies.append(AwaitedReply())
+            self._peers.ask(view, seen.node, message, wait_s=ANSWER_S, on_reply=replies[-1])
+        for reply in replies:
+            with suppress(DynamoError):
+                await reply.wait()
 
     def _changed(self, done: list[str]) -> Changed:
         return Changed(done, changes.staged_changes(self._membership.state.members))

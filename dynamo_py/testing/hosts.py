@@ -63,6 +63,8 @@ class DiskCopy:
 
     taken_s: float
     snapshot: Snapshot
+    node: bytes | None
+    """Whose it is, as far as a process of that moment knew."""
     overtaken_s: float = math.inf
     """When the disk first had something that the copy lacks."""
 
@@ -141,12 +143,23 @@ class Host:
 
     def copy_disk(self) -> None:
         """Keep a copy of the disk, to which it may be rolled back."""
-        self.copies.append(DiskCopy(trio.current_time(), self.disk.snapshot()))
+        self.copies.append(DiskCopy(trio.current_time(), self.disk.snapshot(), self._node_id))
 
     def copy_lacking_since(self, moment_s: float) -> DiskCopy | None:
-        """The youngest copy that has lacked something since then, if there is one."""
-        lacking = (copy for copy in reversed(self.copies) if copy.overtaken_s <= moment_s)
+        """The youngest copy that has lacked something since then, if there is one.
+
+        One of the same node: a machine that has joined anew has another id.
+        """
+        lacking = (
+            copy
+            for copy in reversed(self.copies)
+            if copy.overtaken_s <= moment_s and copy.node == self._node_id
+        )
         return next(lacking, None)
+
+    @property
+    def _node_id(self) -> bytes | None:
+        return None if self.node is None else self.node.view.me
 
     def roll_back(self, copy: DiskCopy) -> None:
         """Put one of its copies back on the disk. Only while no process runs."""

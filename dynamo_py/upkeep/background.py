@@ -77,6 +77,7 @@ class Background:
         self._copies = copies
         self._peers = peers
         self._store = store
+        self._clock = clock
         self._up: frozenset[bytes] = frozenset()
         self._view = view
         replica = copies.replica
@@ -97,7 +98,12 @@ class Background:
             copies.completeness, self.exchanges, view, is_taken=self.taking.is_taken
         )
         self.cleaning = Cleaning(
-            replica, self.exchanges, throttle, view, is_offered=self.taking.is_offered
+            replica,
+            self.exchanges,
+            throttle,
+            view,
+            is_offered=self.taking.is_offered,
+            is_early=self.taking.is_early,
         )
         self.taking.on_withdrawn = self.cleaning.notify
         self.handing_over: HandingOver | None = None
@@ -142,7 +148,9 @@ class Background:
         on_left: Callable[[], None],
     ) -> tuple[tuple[str, Loop], ...]:
         """The loops that move tokens, by name. ``on_left`` is called when this node has left."""
-        targets = Targets(membership.state, offload)
+        targets = Targets(
+            membership.state, membership.view.me, offload, monotonic=self._clock.monotonic
+        )
         mirror = Mirror(self._peers, self._view)
         self._copies.replica.mirrored = mirror
         self.handing_over = HandingOver(

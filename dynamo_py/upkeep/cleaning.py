@@ -44,8 +44,13 @@ class Cleaning:
         view: Callable[[], ClusterView],
         *,
         is_offered: Callable[[int], bool],
+        is_early: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``is_offered`` says whether a partition is just being handed over to this node."""
+        """``is_offered`` says whether a partition is just being handed over to this node.
+
+        ``is_early``: whether that cannot be known yet, after a start.
+        """
+        self._is_early = is_early
         self._replica = replica
         self._exchanges = exchanges
         self._throttle = throttle
@@ -95,6 +100,8 @@ class Cleaning:
         return bool(page.rows or page.damaged_keys)
 
     async def _clean(self, partition: int) -> None:
+        if self._is_early():
+            raise NodeUnavailable("this node has just started: somebody may offer it again")
         view = self._view()
         walk = view.placement.walk(partition)
         root = (await self._exchanges.building.wait_built(partition)).root()

@@ -138,15 +138,18 @@ class Exchanges:
         self.clashes = 0
         """Dots met with two values since the start. Anything above 0 is a fault."""
 
-    async def exchange(self, partition: int, peer: bytes, *, is_fetching: bool = True) -> Compared:
+    async def exchange(
+        self, partition: int, peer: bytes, *, is_fetching: bool = True, is_patient: bool = True
+    ) -> Compared:
         """Compare this node's copy of ``partition`` with that of ``peer``, and mend both.
 
-        With ``is_fetching`` False the other's alone: what that one has more is left there.
+        With ``is_fetching`` False the other's alone: what that one has more is left there. With
+        ``is_patient`` False what may be just on its way is moved as well.
         Raises `NodeUnavailable` where the other cannot answer now or the ring is changing,
         and what the store raises.
         """
         self._under_way[partition] = self._under_way.get(partition, 0) + 1
-        one = _Exchange(self, partition, peer, is_fetching=is_fetching)
+        one = _Exchange(self, partition, peer, is_fetching=is_fetching, is_patient=is_patient)
         try:
             with self._all_work.work_on(partition):
                 await one.run()
@@ -232,10 +235,18 @@ class _Exchange:
     """The state of one exchange."""
 
     def __init__(
-        self, exchanges: Exchanges, partition: int, peer: bytes, *, is_fetching: bool
+        self,
+        exchanges: Exchanges,
+        partition: int,
+        peer: bytes,
+        *,
+        is_fetching: bool,
+        is_patient: bool,
     ) -> None:
         self._exchanges = exchanges
         self._is_fetching = is_fetching
+        # A copy that takes nothing more is behind for good, and not for a moment.
+        self._is_patient = is_patient and is_fetching
         self._replica = exchanges.replica
         self._partition = partition
         self._peer = peer
@@ -270,8 +281,7 @@ class _Exchange:
     async def _mend_below(self, inner: list[int], roots: tuple[int, int | None]) -> None:
         """Mend what differs in the leaves below these inner nodes."""
         leaves = await self._differing_children(1, inner)
-        # A copy that takes nothing more is behind for good, and not for a moment.
-        if leaves and len(leaves) <= FANOUT and self._is_fetching:
+        if leaves and len(leaves) <= FANOUT and self._is_patient:
             leaves = await self._settled(leaves, roots)
         if leaves:
             await self._mend_leaves(leaves)

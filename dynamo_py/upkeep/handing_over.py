@@ -18,7 +18,6 @@ is kept on disk of a hand-over but its end: begun again, it goes on with what is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, repeat
 
@@ -48,6 +47,8 @@ RETRY_S = 0.5
 """How soon tokens are tried again that something stood in the way of."""
 STILL_OFFERED_S = 1.0
 """How often a copy is offered that waits for the others; well below `taking.OFFER_LASTS_S`."""
+LOOK_S = 10.0
+"""How soon it is looked at least: what is to be given may be another one after a rest."""
 TAKEN_S = 10.0
 """How long a gainer may take for the last comparison. Writes wait for it meanwhile."""
 
@@ -104,7 +105,7 @@ class HandingOver:
         while True:
             changed = self._membership.changed  # Before the look: what comes after counts.
             await self.give()
-            with trio.move_on_after(RETRY_S if self.left else math.inf):
+            with trio.move_on_after(RETRY_S if self.left else LOOK_S):
                 await changed.wait()
 
     async def give(self) -> None:

@@ -33,7 +33,7 @@ from dynamo_py.wire.messages import Message
 
 COPIES_MAX = 3
 """Partitions that are copied at once."""
-OFFER_LASTS_S = 10.0
+OFFER_LASTS_S = 5.0
 """A partition that is offered no more for so long is not wanted here any more: it is cleaned up."""
 LOOK_S = 1.0
 """How often that is looked at."""
@@ -83,6 +83,7 @@ class Taking:
         self._confirming: dict[int, AskTaken] = {}
         """What is just being confirmed; taken out, it comes to nothing."""
         self._asked: deque[Callable[[], Awaitable[None]]] = deque()
+        self._begun_s = clock.monotonic()
         self._work = trio.Event()
         self.on_withdrawn: Callable[[], None] = lambda: None
         """Called when a partition is offered no more: what was copied of it is to be removed."""
@@ -130,6 +131,10 @@ class Taking:
     def is_offered(self, partition: int) -> bool:
         """Whether somebody is about to hand the partition over to this node."""
         return partition in self._copies
+
+    def is_early(self) -> bool:
+        """Whether this process has just begun: what was offered before may be offered again."""
+        return self._clock.monotonic() - self._begun_s < OFFER_LASTS_S
 
     def lost(self, partition: int) -> None:
         """A record of the copy is lost: nothing is shown of it, or just being shown."""
@@ -242,7 +247,8 @@ class Taking:
         reply(answer)
 
     async def _compare_once_more(self, asked: AskTaken) -> None:
-        compared = await self._exchanges.exchange(asked.partition, asked.giver)
+        # Writes wait for it at the giver meanwhile: so nothing else is waited for.
+        compared = await self._exchanges.exchange(asked.partition, asked.giver, is_patient=False)
         if compared.failed:
             raise NodeUnavailable("some records could not be taken over")
         # Whatever the durability: the giver will let others forget what it holds.

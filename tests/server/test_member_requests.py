@@ -30,7 +30,7 @@ from dynamo_py.wire.handover_messages import (
     TransferFigures,
     Transfers,
 )
-from dynamo_py.wire.messages import MemberEntry, NodeFacts
+from dynamo_py.wire.messages import Done, MemberEntry, NodeFacts, Table
 
 N1, N2, N3, N4 = (bytes([i]) * 16 for i in range(1, 5))
 IDS = {"n1": N1, "n2": N2, "n3": N3, "n4": N4}
@@ -68,6 +68,7 @@ class Room:
         self.incomplete: dict[str, int] = {}
         self.sizes = {"n1": Sizes([PartitionSize(p, 1, 100) for p in range(PARTITIONS)])}
         self.asked: list[tuple[str, object]] = []
+        self.told: dict[str, Table] = {}
         self.requests = MemberRequests(
             cast(Any, self),
             cast(Any, SimpleNamespace(ask=self._ask)),
@@ -85,6 +86,9 @@ class Room:
             nodes=nodes,
             ring=self.state.placement.ring,
             is_up=lambda node: self._name(node) not in self.down,
+            others_up=[
+                seen for node, seen in nodes.items() if node != N1 and seen.name not in self.down
+            ],
             address_of=lambda node: f"{self._name(node)}:7701",
         )
 
@@ -102,6 +106,10 @@ class Room:
 
     def _ask(self, view, node, message, *, wait_s, on_reply) -> None:
         name = self._name(node)
+        if isinstance(message, Table):
+            self.told[name] = message
+            on_reply(Done())
+            return
         self.asked.append((name, message))
         if name in self.down:
             on_reply(NodeUnavailable("gone"))
@@ -157,6 +165,12 @@ async def test_a_clear_takes_back_what_is_staged(room):
     done = await room.ask(ClearChanges())
     assert done == Changed(["not staged any more: n2 leaves", "n4 is removed"], [])
     assert await room.ask(ClearChanges()) == Changed([], [])
+
+
+async def test_all_that_are_up_know_of_a_change_before_it_is_answered(room):
+    room.down = {"n3"}
+    await room.ask(ChangeMember("leave", "n2", is_staged=True))
+    assert room.told == dict.fromkeys(("n2", "n4"), room.state.message())
 
 
 async def test_a_commit_of_nothing_is_refused_but_not_when_it_is_asked_for_again(room):

@@ -275,7 +275,9 @@ class Owner:
 
     def claim(self) -> None:
         """From here on the real targets decide."""
-        self.handing_over._targets = Targets(self.state, self._offload)
+        self.handing_over._targets = Targets(
+            self.state, self.believed.view.me, self._offload, monotonic=trio.current_time
+        )
 
     async def _offload(self, work):
         self.claims += 1

@@ -71,12 +71,14 @@ class Holder:
         nursery.start_soon(building.run)
         self.primaries = Primaries(building)
         self.offered: set[int] = set()
+        self.is_early = False
         self.cleaning = Cleaning(
             home.replica,
             cast(Any, self.primaries),
             self.throttle,
             lambda: home.view,
             is_offered=self.offered.__contains__,
+            is_early=lambda: self.is_early,
         )
 
     def fill(self, count, *, partition=P, number=0) -> None:
@@ -123,6 +125,15 @@ async def test_a_primarys_copy_stays(holder, autojump_clock):
     holder.home.give([0, 1, 2, 1], version=2)
     await holder.run()
     assert (holder.held(), holder.primaries.done) == (3, [])
+
+
+async def test_just_after_a_start_nothing_goes_that_may_be_offered_again(holder, autojump_clock):
+    holder.is_early = True
+    await holder.run()
+    assert (holder.held(), holder.cleaning.left) == (3, 1), "whoever waits for it is told"
+    holder.is_early = False
+    await trio.sleep(2 * RETRY_S)
+    assert (holder.held(), holder.cleaning.left) == (0, 0)
 
 
 async def test_a_partition_that_is_offered_stays_until_it_is_not(holder, autojump_clock):

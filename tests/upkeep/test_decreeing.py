@@ -30,7 +30,9 @@ def start(make_believed):
             await trio.lowlevel.checkpoint()
             return work()
 
-        found.targets = Targets(believed.state, offload)
+        found.targets = Targets(
+            believed.state, believed.view.me, offload, monotonic=trio.current_time
+        )
         found.decreeing = Decreeing(cast(Any, believed), found.targets)
         return found
 

@@ -34,13 +34,15 @@ class HeldExchanges:
         self.is_held = False
         self.let_go = trio.Event()
         self.begun: list[tuple[int, bytes]] = []
+        self.patient: list[bool] = []
         self.under_way = 0
         self.under_way_max = 0
         self.failed = 0
         self.trouble: DynamoError | None = None
 
-    async def exchange(self, partition, peer):
+    async def exchange(self, partition, peer, *, is_patient=True):
         self.begun.append((partition, peer))
+        self.patient.append(is_patient)
         self.under_way += 1
         self.under_way_max = max(self.under_way_max, self.under_way)
         try:
@@ -258,6 +260,7 @@ async def test_taken_is_said_after_one_more_comparison_and_an_fsync(
     reply = gainer.ask_taken()
     await trio.testing.wait_all_tasks_blocked()
     assert gainer.exchanges.begun[1:] == [(P, node_id(1))]
+    assert gainer.exchanges.patient == [True, False], "writes wait for this one"
     assert gainer.store.durables == []
     gainer.exchanges.let_go.set()
     await trio.testing.wait_all_tasks_blocked()

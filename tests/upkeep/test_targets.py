@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from dynamo_py.cluster.members import LEAVING, REMOVED
-from dynamo_py.upkeep.targets import Targets
+from dynamo_py.upkeep.targets import REST_S, Targets
 from dynamo_py.wire.messages import TableEntry
 
 Q = 16
@@ -29,7 +29,10 @@ def start(make_believed):
             found.meanwhile()
             return work()
 
-        found.targets = Targets(believed.state, offload)
+        found.now_s = 0.0
+        found.targets = Targets(
+            believed.state, believed.view.me, offload, monotonic=lambda: found.now_s
+        )
         return found
 
     return begin
@@ -56,13 +59,50 @@ async def test_what_was_found_is_kept_until_the_cluster_changes(start, member):
     assert found.claims == 2
 
 
-async def test_a_change_of_the_table_alone_has_the_targets_found_anew(start, member, node_id):
+async def test_the_target_stays_while_tokens_move_to_it(start, member, node_id):
+    found = start()
+    found.state.merge([], [member(1)])
+    target = await found.targets.now()
+    moving = [token for token, owner in enumerate(target) if owner == node_id(1)]
+    for token in moving[:-1]:
+        found.state.merge_entries([TableEntry(token, 0, 2, node_id(1))])
+        assert await found.targets.now() is target
+    assert found.claims == 1
+    found.state.merge_entries([TableEntry(moving[-1], 0, 2, node_id(1))])
+    assert await found.targets.now() == target, "reached, and claimed anew from there"
+    assert found.claims == 2
+
+
+async def test_a_token_that_goes_elsewhere_has_the_target_found_anew(start, member, node_id):
+    found = start()
+    found.state.merge([], [member(1)])
+    target = await found.targets.now()
+    staying = target.index(node_id(0))
+    found.state.merge_entries([TableEntry(staying, 0, 2, node_id(1))])
+    assert (await found.targets.now())[staying] == node_id(1), "what it has it keeps"
+    assert found.claims == 2
+
+
+async def test_a_target_that_others_do_not_work_for_is_given_up_after_a_rest(
+    start, member, node_id
+):
+    found = start([1] * Q)
+    found.state.merge([], [member(1), member(2)])
+    target = await found.targets.now()
+    found.now_s = REST_S - 1
+    assert await found.targets.now() is target
+    found.now_s = REST_S
+    assert await found.targets.now() == target
+    assert found.claims == 2
+
+
+async def test_a_target_that_this_node_works_for_is_never_given_up(start, member):
     found = start()
     found.state.merge([], [member(1)])
     await found.targets.now()
-    found.state.merge_entries([TableEntry(3, 0, 2, node_id(1))])
-    assert (await found.targets.now())[3] == node_id(1), "what it has it keeps"
-    assert found.claims == 2
+    found.now_s = 100 * REST_S
+    await found.targets.now()
+    assert found.claims == 1
 
 
 @pytest.mark.parametrize("change", ["members", "table"])

@@ -129,6 +129,11 @@ async def _under_way(store: Store, found: Transfers) -> list[str]:
         return waits
     status = await store.admin.status()
     waits = [f"{node.name} to leave" for node in status.nodes if node.membership == "leaving"]
+    waits += [
+        f"{node.name} to complete {counted(node.incomplete, 'partition')}"
+        for node in status.nodes
+        if node.incomplete > 0
+    ]
     if waits:
         return waits
     # Just after a commit nobody has begun yet: whether there is something to move is worked out.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from rich.progress import Progress
 
@@ -48,6 +49,15 @@ def test_what_is_on_its_way_is_shown_with_rate_and_time_left(cluster, capsys):
     shown = "7 n1 n4 10 of 40 1.0 KiB of 4.0 KiB 512 B/s 6 s copying"
     assert " ".join(row.split()) == shown
     assert rest == ["n1 has 3 tokens to give away", "n2 has 1 partition to clean up"]
+
+
+
+def test_waiting_for_transfers_is_waiting_for_copies_that_may_not_vote_too(cluster, capsys):
+    done = status(n1="member")
+    filling = [msgspec.structs.replace(node, incomplete=3) for node in done.nodes]
+    cluster.answers["status"] = [*[msgspec.structs.replace(done, nodes=filling)] * 2, done]
+    assert run(["cluster", "wait", "--for", "transfers"]) == 0
+    assert "n1 to complete 3 partitions" in capsys.readouterr().err
 
 
 def test_what_has_just_begun_has_no_rate_yet(cluster, capsys):
