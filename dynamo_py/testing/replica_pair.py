@@ -36,7 +36,8 @@ from dynamo_py.storage.committer import Committer
 from dynamo_py.storage.engine import Space
 from dynamo_py.storage.memory import MemoryEngine
 from dynamo_py.upkeep.building import Building
-from dynamo_py.upkeep.exchange import Compared, Exchanges
+from dynamo_py.upkeep.compared import Compared
+from dynamo_py.upkeep.exchange import Exchanges
 from dynamo_py.upkeep.listing import Listings
 from dynamo_py.wire.codec import decode_body, encode_body
 from dynamo_py.wire.messages import Message, TableEntry

@@ -97,15 +97,7 @@ class Background:
         self.completing = Completing(
             copies.completeness, self.exchanges, view, is_taken=self.taking.is_taken
         )
-        self.cleaning = Cleaning(
-            replica,
-            self.exchanges,
-            throttle,
-            view,
-            is_offered=self.taking.is_offered,
-            is_early=self.taking.is_early,
-        )
-        self.taking.on_withdrawn = self.cleaning.notify
+        self.cleaning = self._cleaning(throttle)
         self.handing_over: HandingOver | None = None
         """Known once the cluster's state is (`membership_loops`)."""
         self.exchanging = Exchanging(
@@ -124,6 +116,19 @@ class Background:
             random_=random_,
             after_s=config.forget_after_s,
         )
+
+    def _cleaning(self, throttle: Throttle) -> Cleaning:
+        taking = self.taking
+        cleaning = Cleaning(
+            self._copies.replica,
+            self.exchanges,
+            throttle,
+            self._view,
+            is_offered=taking.is_offered,
+            is_early=taking.is_early,
+        )
+        taking.on_withdrawn = cleaning.notify
+        return cleaning
 
     def loops(self) -> tuple[tuple[str, Loop], ...]:
         """The loops by name, each to be run until cancelled."""

@@ -21,7 +21,6 @@ be; nothing is lost by beginning again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 import trio
 
@@ -38,6 +37,7 @@ from dynamo_py.replica.replica import Replica
 from dynamo_py.upkeep.asking import ANSWER_S, Asking, M, awaited, frame_bytes
 from dynamo_py.upkeep.building import Building, Throttle
 from dynamo_py.upkeep.commits import Commits
+from dynamo_py.upkeep.compared import Compared, Glance
 from dynamo_py.upkeep.listing import Span, read_span
 from dynamo_py.wire.messages import GetPage, Message, Page, ReplicaAck, ReplicaPut
 from dynamo_py.wire.sync_messages import (
@@ -76,40 +76,6 @@ _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0)
 """Between questions to a node that has to build its tree first."""
 
 log = get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Compared:
-    """What an exchange found and did. ``at_s`` is when it began, by the monotonic clock."""
-
-    partition: int
-    peer: bytes
-    at_s: float
-    differences: int = 0
-    """Keys that differed."""
-    overdue: int = 0
-    """Those of them that were not written just now."""
-    fetched: int = 0
-    pushed: int = 0
-    failed: int = 0
-    """Records that the other could not take or give."""
-    bytes: int = 0
-    """Bytes of all frames, both ways."""
-
-    @property
-    def is_in_sync(self) -> bool:
-        """Whether nothing differed but what was being written."""
-        return not self.overdue and not self.failed
-
-
-@dataclass(slots=True)
-class Glance:
-    """Partitions by how two nodes' roots compared."""
-
-    equal: list[int] = field(default_factory=list)
-    differing: list[int] = field(default_factory=list)
-    filling: list[int] = field(default_factory=list)
-    """Differing, and the other node is just completing its copy by itself."""
 
 
 class Exchanges:

@@ -57,10 +57,12 @@ class Targets:
         if owners != self._seen:
             self._seen, self._seen_since_s = owners, self._monotonic()
         if self._kept is None or not self._holds(self._kept, owners, members.digest):
-            target = await self._claimed(owners, members)
-            if (state.table.owners, state.members) != (owners, members):
+            kept = _Kept(members.digest, owners, await self._claimed(owners, members))
+            self._seen_since_s = self._monotonic()
+            # Others, who have claimed sooner, may have begun to give already.
+            if not self._holds(kept, state.table.owners, state.members.digest):
                 return None
-            self._kept = _Kept(members.digest, owners, target)
+            self._kept = kept
         return self._kept.target
 
     async def _claimed(self, owners: tuple[bytes, ...], members: MemberMap) -> tuple[bytes, ...]:

@@ -15,7 +15,7 @@ from dynamo_py.testing.replica_pair import Unthrottled, key_of
 from dynamo_py.upkeep import cleaning
 from dynamo_py.upkeep.building import Building
 from dynamo_py.upkeep.cleaning import RETRY_S, ROWS_AT_ONCE, Cleaning
-from dynamo_py.upkeep.exchange import Compared
+from dynamo_py.upkeep.compared import Compared
 
 GONE = NodeUnavailable("no connection", outcome="not_applied")
 P = 0

@@ -10,8 +10,8 @@ import trio
 
 from dynamo_py.errors import Damaged, DynamoError, NodeUnavailable
 from dynamo_py.replica.completeness import Completeness
+from dynamo_py.upkeep.compared import Glance
 from dynamo_py.upkeep.completing import FILLS_MAX, RETRY_S, Completing
-from dynamo_py.upkeep.exchange import Glance
 
 GONE = NodeUnavailable("no connection", outcome="not_applied")
 WAIT_S = 30

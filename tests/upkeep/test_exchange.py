@@ -14,7 +14,8 @@ from dynamo_py.causality import (
     NOTHING_SEEN,
 )
 from dynamo_py.testing.replica_pair import NODES, PARTITION, ReplicaPair, key_of, play
-from dynamo_py.upkeep.exchange import SETTLE_S, Glance
+from dynamo_py.upkeep.compared import Glance
+from dynamo_py.upkeep.exchange import SETTLE_S
 from dynamo_py.wire.messages import GetPage, ReplicaPut
 from dynamo_py.wire.sync_messages import GetLeaves, GetRecords, GetRoots, GetTree
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from dynamo_py.errors import NodeUnavailable
-from dynamo_py.upkeep.exchange import Compared, Glance
+from dynamo_py.upkeep.compared import Compared, Glance
 from dynamo_py.upkeep.exchanging import (
     AGAIN_FILLING_S,
     AGAIN_FIRST_S,

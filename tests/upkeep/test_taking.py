@@ -16,7 +16,7 @@ from dynamo_py.testing.replica_pair import (
     Unthrottled,
 )
 from dynamo_py.upkeep.building import Building
-from dynamo_py.upkeep.exchange import Compared
+from dynamo_py.upkeep.compared import Compared
 from dynamo_py.upkeep.taking import ASKED_MAX, COPIES_MAX, OFFER_LASTS_S, Taking
 from dynamo_py.wire.handover_messages import AskTaken, Offer, Offered, Taken, TransferFigures
 

@@ -105,22 +105,32 @@ async def test_a_target_that_this_node_works_for_is_never_given_up(start, member
     assert found.claims == 1
 
 
-@pytest.mark.parametrize("change", ["members", "table"])
-async def test_a_change_while_the_claim_is_worked_out_makes_it_void(start, member, node_id, change):
+async def test_other_members_while_the_claim_is_worked_out_make_it_void(start, member):
     found = start()
     found.state.merge([], [member(1)])
 
     def meanwhile() -> None:
         found.meanwhile = lambda: None
-        if change == "members":
-            found.state.merge([], [member(2)])
-        else:
-            found.state.merge_entries([TableEntry(3, 0, 2, node_id(1))])
+        found.state.merge([], [member(2)])
 
     found.meanwhile = meanwhile
     assert await found.targets.now() is None
-    assert await found.targets.now() is not None
+    assert counts(await found.targets.now()) == [5, 5, 6]
     assert found.claims == 2
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+async def test_a_token_that_moves_while_the_claim_is_worked_out_moves_to_it_or_makes_it_void(
+    start, member, node_id, is_wanted
+):
+    found = start()
+    found.state.merge([], [member(1)])
+    named = start().targets  # What will be worked out, of the same state.
+    named._state = found.state
+    target = await named.now()
+    token = target.index(node_id(1 if is_wanted else 0))
+    found.meanwhile = lambda: found.state.merge_entries([TableEntry(token, 0, 2, node_id(1))])
+    assert await found.targets.now() == (target if is_wanted else None)
 
 
 async def test_where_nobody_may_own_anything_everybody_keeps_what_it_has(start, member):

@@ -51,7 +51,6 @@ def test_what_is_on_its_way_is_shown_with_rate_and_time_left(cluster, capsys):
     assert rest == ["n1 has 3 tokens to give away", "n2 has 1 partition to clean up"]
 
 
-
 def test_waiting_for_transfers_is_waiting_for_copies_that_may_not_vote_too(cluster, capsys):
     done = status(n1="member")
     filling = [msgspec.structs.replace(node, incomplete=3) for node in done.nodes]
