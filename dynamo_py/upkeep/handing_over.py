@@ -49,7 +49,7 @@ STILL_OFFERED_S = 1.0
 """How often a copy is offered that waits for the others; well below `taking.OFFER_LASTS_S`."""
 LOOK_S = 10.0
 """How soon it is looked at least: what is to be given may be another one after a rest."""
-TAKEN_S = 10.0
+TAKEN_S = 5.0
 """How long a gainer may take for the last comparison. Writes wait for it meanwhile."""
 
 log = get_logger(__name__)

@@ -33,8 +33,12 @@ from dynamo_py.wire.messages import Message
 
 COPIES_MAX = 3
 """Partitions that are copied at once."""
-OFFER_LASTS_S = 5.0
-"""A partition that is offered no more for so long is not wanted here any more: it is cleaned up."""
+OFFER_LASTS_S = 10.0
+"""A partition that is offered no more for so long is not wanted here any more: it is cleaned up.
+
+Longer than a giver waits for the slowest of its gainers (`handing_over.TAKEN_S`): the copies of
+the others have to be there still at the flip.
+"""
 LOOK_S = 1.0
 """How often that is looked at."""
 ASKED_MAX = 256
