@@ -185,6 +185,7 @@ class Node:
             self.committer.stats(),
             incomplete=self.completeness.voteless(),
             forgetting=self.background.forgetting.waits(),
+            is_starting=not self._is_serving(),
         )
 
     def figures(self) -> dict[str, float]:

@@ -258,6 +258,7 @@ def _node_status(view: ClusterView, seen: NodeView, facts: NodeFacts | None) -> 
         facts.hints if facts else UNKNOWN,
         facts.incomplete if facts else UNKNOWN,
         seen.http_address,
+        facts is not None and facts.starting,
     )
 
 
@@ -273,7 +274,9 @@ def _waiting_for(view: ClusterView, facts: dict[bytes, NodeFacts | None]) -> lis
         else:
             if found.table_digest != f"{view.table.digest:016x}":
                 waits.append(f"{seen.name} has another table of ownership")
-            if found.incomplete:
+            if found.starting:
+                waits.append(f"{seen.name} starts: it asks the others what they remember of it")
+            elif found.incomplete:
                 waits.append(f"{seen.name} completes {found.incomplete} partitions")
             if found.hints:
                 waits.append(f"{seen.name} keeps {found.hints} hints for others")

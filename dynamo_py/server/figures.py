@@ -21,11 +21,12 @@ def facts_of(
     *,
     incomplete: int,
     forgetting: Iterable[tuple[int, str]],
+    is_starting: bool,
 ) -> NodeFacts:
     """What the node called ``name`` answers when it is asked for its own figures.
 
     ``incomplete`` counts its copies that may not vote; ``forgetting`` says of how many keys
-    something waits to be forgotten, and for what.
+    something waits to be forgotten, and for what. While it ``is_starting`` it serves nobody.
     """
     return NodeFacts(
         name,
@@ -38,6 +39,7 @@ def facts_of(
         stats.hints,
         incomplete,
         list(forgetting),
+        is_starting,
     )
 
 

@@ -210,6 +210,8 @@ class NodeFacts(Message, frozen=True):
     """Partitions whose copy may not vote yet."""
     forgetting: list[tuple[Counter, str]] = []
     """How many keys it would have something forgotten of, and who holds that up."""
+    starting: bool = False
+    """It answers for no key yet: it asks the others what they remember of it."""
 
 
 class NodeStatus(Message, frozen=True):
@@ -228,6 +230,8 @@ class NodeStatus(Message, frozen=True):
     hints: int
     incomplete: int = 0
     http: str = ""
+    starting: bool = False
+    """It answers for no key yet: it asks the others what they remember of it."""
 
 
 class Status(Message, frozen=True):

@@ -182,11 +182,14 @@ class DevCluster:
     # --- one node -------------------------------------------------------------------------------
 
     async def start(self, number: int) -> None:
-        """Start a stopped node and wait until it answers; raises `Refused` and `TimedOut`."""
+        """Start a stopped node and wait until it serves; raises `Refused` and `TimedOut`.
+
+        It cannot serve before a majority of the nodes runs: until then, until it answers.
+        """
         self._demand(number, ProcessState.STOPPED)
         try:
             self._launch(number)
-            await self._wait([number], self._why_not_answering)
+            await self._wait([number], self._why_not_started)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self._end([number])
@@ -275,6 +278,14 @@ class DevCluster:
         from dyn_cli.dev.readiness import ask_status, why_not_answering
 
         return why_not_answering(await ask_status(node.client), self.directory.id_of(node))
+
+    async def _why_not_started(self, node: NodeEntry) -> str | None:
+        from dyn_cli.dev.readiness import ask_status, why_not_serving
+
+        running = [n for n in self._staying if self.state(n.number) is ProcessState.RUNNING]
+        if len(running) <= len(self._staying) // 2:
+            return await self._why_not_answering(node)
+        return why_not_serving(await ask_status(node.client), self.directory.id_of(node))
 
     async def _wait(self, numbers: Iterable[int], why_not: WhyNot) -> None:
         """Wait until there is no reason left for any of the nodes."""

@@ -191,7 +191,7 @@ def stop(settings: Settings, number: int, directory: Path) -> Status:
 @one_node
 @pass_settings
 def start(settings: Settings, number: int, directory: Path) -> Status:
-    """Start node K again, and wait until it answers."""
+    """Start node K again, and wait until it serves: a majority of the nodes must run for that."""
     return _act(settings, directory, number, "start", "running")
 
 

@@ -39,6 +39,15 @@ def why_not_answering(status: Status | None, node_id: str | None) -> str | None:
     return None
 
 
+def why_not_serving(status: Status | None, node_id: str | None) -> str | None:
+    """What keeps this node from answering for keys; None: nothing. Asked of the node itself."""
+    reason = why_not_answering(status, node_id)
+    if status is None or reason is not None:
+        return reason
+    node = next(each for each in status.nodes if each.id == node_id)
+    return "asks the others what they remember of it" if node.starting else None
+
+
 def why_not_let_in(status: Status | None, node_id: str | None, *, is_staged: bool) -> str | None:
     """What keeps a node that was added from being a member (staged: from waiting); None: nothing.
 

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from dyn_cli.dev.readiness import why_not_answering, why_not_let_in, why_not_ready
+from dyn_cli.dev.readiness import (
+    why_not_answering,
+    why_not_let_in,
+    why_not_ready,
+    why_not_serving,
+)
 from dynamo_py.wire.messages import NodeStatus, Status
 
 IDS = {"n1": "01", "n2": "02"}
@@ -86,3 +91,12 @@ def test_only_the_node_itself_answers_for_itself():
     assert why_not_answering(status(node(1)), "01") is None
     assert "another cluster" in str(why_not_answering(status(node(1)), "0a"))
     assert "another cluster" in str(why_not_answering(status(node(1)), None))
+
+
+def test_a_node_that_starts_serves_once_the_others_have_said_what_they_remember():
+    waits = status(node(1, starting=True), node(2))
+    assert why_not_serving(waits, "01") == "asks the others what they remember of it"
+    assert why_not_serving(waits, "02") is None
+    assert why_not_serving(status(node(1, incomplete=3)), "01") is None
+    assert why_not_serving(None, "01") == "does not answer yet"
+    assert "another cluster" in str(why_not_serving(waits, "0a"))
