@@ -26,7 +26,7 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,8 @@ class Disk:
         self.name = name
         self.full = False
         """Whether there is no room: what would need some fails with ENOSPC."""
+        self.has_lost = False
+        """Whether something that was synced was ever lost: by a wipe, a copy put back, or rot."""
         self.statistics = DiskStatistics()
         self._random = random_
         self._trace = trace
@@ -132,12 +134,14 @@ class Disk:
         """Let a row rot, until it is written again; False where there is none."""
         entry = self._at(path)
         self._note("flip row", str(path), address[0], address[1], address[2])
+        self.has_lost = True
         return isinstance(entry, RowFile) and entry.flip(address)
 
     def flip_byte(self, path: Path, offset: int) -> bool:
         """Let a synced byte of a file rot; False where there is none."""
         entry = self._at(path)
         self._note("flip byte", str(path), offset)
+        self.has_lost = True
         if not isinstance(entry, File) or not 0 <= offset < len(entry.synced):
             return False
         entry.synced[offset] ^= 0xFF
@@ -152,13 +156,18 @@ class Disk:
 
     def synced_row(self, path: Path, address: Address) -> bytes | None:
         """What a crash of this moment could not take from a file of rows; None: nothing."""
+        return self.synced_rows(path).get(address)
+
+    def synced_rows(self, path: Path) -> Mapping[Address, bytes]:
+        """The same, all rows of a file, as they are when they are looked at."""
         found = self._at(path)
-        return found.synced.get(address) if isinstance(found, RowFile) else None
+        return found.synced if isinstance(found, RowFile) else {}
 
     def wipe(self) -> None:
         """Everything is gone, as with a new disk. Only while no process runs."""
         assert self._process is None, "a process runs"
         self._note("wipe")
+        self.has_lost = True
         self._root = Directory({})
 
     def snapshot(self) -> Snapshot:
@@ -169,6 +178,7 @@ class Disk:
         """The disk is again as it was synced then. Only while no process runs."""
         assert self._process is None, "a process runs"
         self._note("roll back")
+        self.has_lost = True
         self._root = synced_copy(snapshot._root)
 
     # --- for the process ------------------------------------------------------------------

@@ -97,6 +97,11 @@ class Stage:
         how = "power lost" if silently else "process ended"
         return f"{host.name} ({how}, {lose} that was not synced is gone)", host.start
 
+    def give_up(self, host: Host) -> None:
+        """Its node is to be declared dead, and its disk is lost."""
+        self.going.append(host.name)
+        host.is_given_up = True
+
     def order(self, call: Callable[[Admin], Awaitable[object]]) -> None:
         """Have an operator give an order, again and again until it is accepted.
 
@@ -338,7 +343,7 @@ def remove(stage: Stage) -> Fault | None:
     host = stage.running(host for host in stage.victims if host in stage.staying)
     if host is None or len(stage.staying) <= NODES_MIN:
         return None
-    stage.going.append(host.name)
+    stage.give_up(host)
     text, start = stage.crash(host)
     stage.order(lambda admin: admin.remove(host.name))
     return Fault(f"remove: {text}", start, "started all the same")
@@ -349,7 +354,7 @@ def replace_node(stage: Stage) -> Fault | None:
     host = stage.running(host for host in stage.victims if host in stage.staying)
     if host is None:
         return None
-    stage.going.append(host.name)
+    stage.give_up(host)
     text, start = stage.crash(host)
     successor = f"n{stage.sim.add(is_staged=True)}"
     stage.order(lambda admin: admin.replace(host.name, successor))

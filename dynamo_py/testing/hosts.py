@@ -94,6 +94,8 @@ class Host:
         """How many processes there have been."""
         self.is_retired = False
         """Whether its node has left its cluster, or was removed: it is never started again."""
+        self.is_given_up = False
+        """Whether its node was declared dead: its disk is lost, whatever is on it."""
         self._world = world
         self._latency = world.streams.named(f"commits {config.name}")
         self._is_wanted = False
@@ -130,6 +132,11 @@ class Host:
     def resume(self) -> None:
         """As SIGCONT."""
         self._world.scheduler.resume(self.name)
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether something is gone from its disk that had been synced, or the disk as a whole."""
+        return self.is_given_up or self.disk.has_lost
 
     @property
     def is_paused(self) -> bool:

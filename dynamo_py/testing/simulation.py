@@ -77,7 +77,7 @@ class Simulation:
         self.streams: Streams
         self.hosts: list[Host]
         """The machines; that of node k is ``hosts[k - 1]``."""
-        self.on_stored: Callable[[Host], None] = lambda host: None
+        self.on_stored: list[Callable[[Host], None]] = []
         """Called whenever a host's disk has something new: by a sync, or as a crash has left it."""
         self._world: World
         self._nursery: trio.Nursery
@@ -223,7 +223,7 @@ class Simulation:
             self.streams,
             self.trace,
             self.network,
-            on_stored=lambda host: self.on_stored(host),
+            on_stored=self._tell_stored,
         )
         self.hosts = [Host(config, self._world) for config in self._configs]
         async with background() as self._nursery:
@@ -238,6 +238,10 @@ class Simulation:
                 host.config = msgspec.structs.replace(host.config, seeds=self._seeds(host))
             async with self.client(USER) as self.store:
                 return await main(self)
+
+    def _tell_stored(self, host: Host) -> None:
+        for tell in self.on_stored:
+            tell(host)
 
     def _seeds(self, host: Host) -> tuple[str, ...]:
         return tuple(other.config.peer_listen or "" for other in self.hosts if other is not host)

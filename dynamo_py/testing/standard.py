@@ -14,8 +14,10 @@ from functools import partial
 
 import trio
 
+from dynamo_py.coordinator.plan import majority
 from dynamo_py.errors import InvalidRequest
 from dynamo_py.lifetimes import in_parallel
+from dynamo_py.testing.answering import AnswersSeen
 from dynamo_py.testing.checkers import ALWAYS, WITHIN_BOUNDS
 from dynamo_py.testing.checkers.ownership import check_ownership
 from dynamo_py.testing.checkers.replicas import (
@@ -29,6 +31,7 @@ from dynamo_py.testing.final_state import (
     ownership_of,
     replicas_of,
 )
+from dynamo_py.testing.holding import HeldAlways
 from dynamo_py.testing.report import Report, StandardRun
 from dynamo_py.testing.schedule import Schedule
 from dynamo_py.testing.simulation import Simulation
@@ -40,6 +43,7 @@ from dynamo_py.testing.workloads import (
     choose_workload,
     standard_mix,
 )
+from dynamo_py.testing.workloads.recording import Recording
 
 BOUNDED = "bounded"
 UNBOUNDED = "unbounded"
@@ -57,6 +61,10 @@ NOTICED_S = 3.0
 """How old what a disk is rolled back over is at least, where nothing is to be lost by it. What is
 younger the node has not told the others yet, and they cannot miss it (docs/design/rollbacks.md)."""
 
+REPLICAS = 3
+PARTITIONS = 32
+QUORUM = majority(REPLICAS)
+
 FAULT_KINDS = tuple(KINDS)
 """What ``faults`` of a `StandardRun` may name."""
 
@@ -64,7 +72,13 @@ FAULT_KINDS = tuple(KINDS)
 def run_standard(run: StandardRun) -> Report:
     """Carry out ``run``; raises a bug of a node's, and `InvalidRequest` for unknown faults."""
     kinds = _kinds(run.faults)
-    sim = Simulation(seed=run.seed, nodes=run.nodes, forget_after_s=FORGET_AFTER_S)
+    sim = Simulation(
+        seed=run.seed,
+        nodes=run.nodes,
+        replicas=REPLICAS,
+        partitions=PARTITIONS,
+        forget_after_s=FORGET_AFTER_S,
+    )
     return sim.run(lambda _: _Course(sim, run, kinds).take())
 
 
@@ -92,10 +106,17 @@ class _Course:
     violations: list[str] = field(default_factory=list)
     mix: list[Weighted] = field(default_factory=list)
     told: ToldOnly = field(init=False)
+    held: HeldAlways | None = None
+    answers: AnswersSeen | None = None
+    """Both where it can be said: while N stays as it is, and within bounds."""
 
     async def take(self) -> Report:
         self.mix = standard_mix()
         self.told = ToldOnly(self.sim)
+        if self.run.nodes >= REPLICAS and self.run.faults != UNBOUNDED:
+            puts = [each for _, each in self.mix if isinstance(each, Recording)]
+            self.held = HeldAlways(self.sim, puts, partitions=PARTITIONS, quorum=QUORUM)
+            self.answers = AnswersSeen(self.sim, puts, self.held, quorum=QUORUM)
         async with AsyncExitStack() as stack:
             clients = [await self._client(f"c{k}", stack) for k in range(1, self.run.clients + 1)]
             tasks = [partial(self._use, client) for client in clients]
@@ -154,6 +175,9 @@ class _Course:
         for node in self.sim.nodes.values():
             node._check()
         self.violations += self.told.check()[:WAITS_SHOWN_MAX]
+        for looking in (self.held, self.answers):
+            if looking is not None:
+                self.violations += looking.check()[:WAITS_SHOWN_MAX]
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class ToldOnly:
         for host in sim.hosts:
             self._look(host)
         self._found.clear()  # Whose disk was the first for these was not seen.
-        sim.on_stored = self._look
+        sim.on_stored.append(self._look)
 
     def check(self) -> list[str]:
         """What is wrong, in words: what was found since the last time, and what is so now."""

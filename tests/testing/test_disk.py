@@ -371,6 +371,7 @@ def test_a_rotten_identity_is_refused():
     assert disk.flip_byte(FILE.with_name(NODE_FILE), 3)
     assert not disk.flip_byte(FILE.with_name(NODE_FILE), 100_000)
     assert not disk.flip_byte(FILE.with_name("missing"), 0)
+    assert disk.has_lost
     disk.crash(lose="all")
     with pytest.raises(StorageError, match="is damaged"):
         opened(booted(disk))
@@ -382,7 +383,9 @@ def test_a_wiped_disk_is_empty():
     with pytest.raises(AssertionError):
         disk.wipe()
     disk.crash(lose="some")
+    assert not disk.has_lost
     disk.wipe()
+    assert disk.has_lost
     assert disk.boot().names(Path("/")) == []
 
 

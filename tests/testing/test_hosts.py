@@ -374,7 +374,7 @@ def test_what_is_done_to_a_retired_host_has_no_effect():
 def test_what_is_new_on_a_disk_is_told_with_its_host():
     async def main(sim):
         told = []
-        sim.on_stored = lambda host: told.append((host.name, host.disk.statistics.syncs))
+        sim.on_stored.append(lambda host: told.append((host.name, host.disk.statistics.syncs)))
         await sim.store.bucket("b").put("k", b"v", w="all")
         assert {name for name, _ in told} == {"n1", "n2", "n3"}
         await trio.sleep(5)

@@ -33,7 +33,7 @@ class Machine:
 
     def __init__(self, name):
         self.name = name
-        self.is_running, self.is_retired = True, False
+        self.is_running, self.is_retired, self.is_given_up = True, False, False
 
     def crash(self, *, lose, silently):
         self.is_running = False
@@ -202,6 +202,7 @@ def test_only_a_victim_that_runs_is_lost_for_good_and_only_once(kind):
         assert fault is not None
         assert "n4" in fault.text
         assert not cluster.hosts[3].is_running
+        assert cluster.hosts[3].is_given_up, "what was on its disk is lost, whatever comes of it"
         fault.end()
         assert cluster.hosts[3].is_running, "it comes back, and is to be turned away"
         assert KINDS[kind](cluster.stage) is None, "it is on its way out already"

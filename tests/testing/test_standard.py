@@ -12,8 +12,10 @@ import trio
 from dynamo_py.errors import InvalidRequest
 from dynamo_py.replica.replica import Replica
 from dynamo_py.testing import standard
+from dynamo_py.testing.answering import AnswersSeen
 from dynamo_py.testing.faults import KINDS, Fault, Stage
 from dynamo_py.testing.final_state import ownership_of
+from dynamo_py.testing.holding import HeldAlways
 from dynamo_py.testing.overlaps import Overlaps
 from dynamo_py.testing.report import StandardRun
 from dynamo_py.testing.standard import FAULT_KINDS, NOTICED_S, run_standard
@@ -27,6 +29,13 @@ from dynamo_py.testing.workloads.registers import Registers
 from dynamo_py.testing.workloads.sets import Sets
 
 SHORT = {"duration_s": 4.0, "nodes": 3}
+
+HELD = [
+    ({"faults": "none"}, True),
+    ({"faults": "bounded"}, True),
+    ({"faults": "unbounded"}, False),  # Any disk may be destroyed, and so all of them.
+    ({"faults": "none", "nodes": 2}, False),  # Who joins may be one replica more.
+]
 
 TIES = """
 import sys, trio
@@ -246,6 +255,28 @@ def test_what_was_told_before_it_was_on_disk_is_a_violation_whatever_the_faults(
     monkeypatch.setattr(ToldOnly, "check", lambda told: ["told early"])
     report = run(faults=faults, duration_s=6.0)
     assert report.violations.count("told early") == len(report.timeline) + 1
+
+
+@pytest.mark.parametrize(("fields", "is_looked_for"), HELD)
+def test_what_is_owed_and_not_there_is_a_violation_where_it_can_be_said(
+    monkeypatch, fields, is_looked_for
+):
+    monkeypatch.setattr(HeldAlways, "check", lambda held: ["not there"])
+    monkeypatch.setattr(AnswersSeen, "check", lambda answers: ["not shown"])
+    report = run(duration_s=4.0, **fields)
+    expected = len(report.timeline) + 1 if is_looked_for else 0
+    assert report.violations.count("not there") == expected
+    assert report.violations.count("not shown") == expected
+
+
+def test_a_run_takes_the_same_course_whether_what_is_owed_is_looked_for_or_not(monkeypatch):
+    fields = {"faults": "crash,rot,split", "duration_s": 8.0, "seed": 2}
+    looked_for = run(**fields)
+    assert len(looked_for.timeline) > 1
+    for looking in (HeldAlways, AnswersSeen):
+        monkeypatch.setattr(looking, "__init__", lambda *arguments, **named: None)
+        monkeypatch.setattr(looking, "check", lambda looking: [])
+    assert run(**fields) == looked_for
 
 
 def test_members_change_while_clients_go_on_and_all_is_as_it_should_be_in_the_end():

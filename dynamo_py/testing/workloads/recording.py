@@ -10,14 +10,16 @@ A call that is cancelled leaves a write with unknown outcome, not one without an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TypeAlias
 
 from dynamo_py.client.results import Context, Fetched
 from dynamo_py.errors import DynamoError
 from dynamo_py.testing.checkers import Checker
 from dynamo_py.testing.history import History, Outcome, Read, Write
+from dynamo_py.testing.owed import Owed
 from dynamo_py.testing.workloads.workload import (
     TIMEOUT_S,
     Client,
@@ -32,6 +34,10 @@ PADDED_SHARE = 0.05
 PADDING_BYTES_MAX = 4096
 END_OF_ID = b"\0"
 FILLER = b"x"
+
+
+OnAnswer: TypeAlias = Callable[[Read, Sequence[str]], None]
+"""Is told a read, and the names of the nodes that have answered it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,9 @@ class Recording:
         self.name = name
         self.keys = keys
         self.history = History()
+        self.owed = Owed()
+        self.on_get: Callable[[str], OnAnswer] = lambda key: _ignore
+        """Is told the key of each get that begins; what it returns, the answer."""
         self._numbers = count()
         self._tally = Tally()
 
@@ -77,6 +86,7 @@ class Recording:
     async def get(self, client: Client, key: str) -> Seen | None:
         """What a get shows; None if there is no answer."""
         began_s = client.now()
+        on_answer = self.on_get(key)
         try:
             found = await client.store.bucket(self.name).get(key, timeout=TIMEOUT_S)
         except DynamoError:
@@ -85,16 +95,16 @@ class Recording:
         ended_s = client.now()
         writes = writes_shown(found)
         self._tally.count(Outcome.ACKNOWLEDGED, degraded=found.degraded)
-        self.history.reads.append(
-            Read(
-                key=key,
-                client=client.name,
-                found=writes,
-                began_s=began_s,
-                ended_s=ended_s,
-                degraded=found.degraded,
-            )
+        read = Read(
+            key=key,
+            client=client.name,
+            found=writes,
+            began_s=began_s,
+            ended_s=ended_s,
+            degraded=found.degraded,
         )
+        self.history.reads.append(read)
+        on_answer(read, found.replied)
         return Seen(found.context, writes, len(found.siblings))
 
     async def put(self, client: Client, key: str, *, context: Seen | None) -> Seen | None:
@@ -114,6 +124,7 @@ class Recording:
         covered = None if context is None else context.context
         write = self._new_id(client) if value is None else write_of(value)
         attempt = _Attempt(write, client.now())
+        self.owed.begun(key, frozenset() if context is None else context.writes)
         try:
             if value is None:
                 stored = await bucket.delete(key, context=covered, timeout=TIMEOUT_S)
@@ -128,6 +139,8 @@ class Recording:
             self._note(client, key, attempt, context, is_delete=value is None)
         if attempt.outcome is not Outcome.ACKNOWLEDGED:
             return None
+        if value is not None:
+            self.owed.acknowledged(key, write, degraded=attempt.degraded)
         return Seen(stored.context, frozenset([attempt.write]), stored.siblings_count)
 
     def _note(
@@ -195,6 +208,10 @@ def write_of(value: bytes) -> str:
         if size != b"%d" % len(filler) or filler.strip(FILLER):
             return f"{write} (damaged)"
     return write
+
+
+def _ignore(read: Read, replied: Sequence[str]) -> None:
+    """Nobody looks at the nodes."""
 
 
 def writes_shown(found: Fetched) -> frozenset[str]:

@@ -61,6 +61,22 @@ async def test_writes_and_reads_are_noted_with_what_they_saw_and_when(recording,
     assert not found.is_empty
 
 
+async def test_what_is_owed_is_told_as_writes_begin_and_end(recording, client, monkeypatch):
+    first = await recording.put(client, KEY, context=None)
+    assert recording.owed.of(KEY) == {"c1-0": False}
+    send = type(client.store.bucket("registers")).put
+
+    async def look_and_send(*arguments, **named):
+        assert recording.owed.of(KEY) == {}, "the put under way may have taken its place"
+        return await send(*arguments, **named)
+
+    monkeypatch.setattr(type(client.store.bucket("registers")), "put", look_and_send)
+    second = await recording.put(client, KEY, context=first)
+    assert recording.owed.of(KEY) == {"c1-1": False}
+    await recording.delete(client, KEY, context=second)
+    assert recording.owed.of(KEY) == {}, "a delete is no value that must be there"
+
+
 async def test_all_siblings_are_seen_by_who_reads_them(recording, client):
     for _ in range(3):
         stored = await recording.put(client, KEY, context=None)
