@@ -47,17 +47,49 @@ class PreferenceLists:
     """The preference lists of one ring, each worked out when it is first asked for.
 
     A look-up by partition is an index into a list. Several threads may share one: at worst a
-    list is worked out twice, with the same outcome.
+    list is worked out twice, with the same outcome. A ring that differs in a few owners takes
+    over what holds still (`after`).
     """
 
-    __slots__ = ("_lists", "_node_count", "_primary_count", "_zones_in_force", "ring")
+    __slots__ = (
+        "_inspected",
+        "_lists",
+        "_node_count",
+        "_primary_count",
+        "_zones_in_force",
+        "ring",
+    )
 
     def __init__(self, ring: Ring) -> None:
         self.ring = ring
         self._lists: list[PreferenceList | None] = [None] * ring.partitions
+        self._inspected = [0] * ring.partitions
+        """How many tokens, the partition's own first, have a say in its known list."""
         self._node_count = len(set(ring.owners))
         self._primary_count = ring.replicas_in_force
         self._zones_in_force = ring.zones_in_force
+
+    def after(self, ring: Ring) -> PreferenceLists:
+        """The lists of ``ring``, a later state of this one.
+
+        A list that is known, and that no token with another owner has a say in, is taken over
+        as the object that it is. O(Q) for each such token.
+        """
+        lists = PreferenceLists(ring)
+        if not self._has_same_nodes(ring):
+            return lists
+        count = ring.partitions
+        inspected = list(self._inspected)
+        for token, (before, now) in enumerate(zip(self.ring.owners, ring.owners, strict=True)):
+            if before != now:
+                for partition, length in enumerate(inspected):
+                    if (token - partition) % count < length:
+                        inspected[partition] = 0
+        lists._inspected = inspected
+        lists._lists = [
+            found if length else None for found, length in zip(self._lists, inspected, strict=True)
+        ]
+        return lists
 
     def of_partition(self, partition: int) -> PreferenceList:
         """The list of a partition in 0..Q-1; raises `IndexError` for one past the end."""
@@ -90,6 +122,15 @@ class PreferenceLists:
             zones = {self.ring.zone_of(node) for node in found.primaries}
             assert not self._zones_in_force or len(zones) == self._primary_count
 
+    def _has_same_nodes(self, ring: Ring) -> bool:
+        """Whether nothing but the owners of tokens can make the lists of ``ring`` others."""
+        mine = self.ring
+        return (
+            (ring.partitions, ring.replicas) == (mine.partitions, mine.replicas)
+            and dict(ring.zones) == dict(mine.zones)
+            and set(ring.owners) == set(mine.owners)
+        )
+
     def _walk(self, partition: int) -> PreferenceList:
         owners = self.ring.owners
         primaries: list[Node] = []
@@ -97,11 +138,11 @@ class PreferenceLists:
         walked: list[int] = []
         zones_taken: set[Zone] = set()
         seen: set[Node] = set()
-        for step in range(len(owners)):
-            token = (partition + step) % len(owners)
+        inspected = 0
+        while len(seen) < self._node_count:
+            token = (partition + inspected) % len(owners)
+            inspected += 1
             complete = len(primaries) == self._primary_count
-            if complete and len(seen) == self._node_count:
-                break
             if not complete:
                 walked.append(token)
             node = owners[token]
@@ -114,4 +155,5 @@ class PreferenceLists:
             else:
                 primaries.append(node)
                 zones_taken.add(zone)
+        self._inspected[partition] = inspected
         return PreferenceList(tuple(primaries), tuple(fallbacks), tuple(walked))

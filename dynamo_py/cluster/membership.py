@@ -34,6 +34,8 @@ PROGRESS = 4
 FETCH_S = 5.0
 HINT_TARGETS_MAX = 128
 """For how many nodes a node tells that it keeps hints; for more it says that, and no names."""
+SETTLE_S = 0.2
+"""After this long a change that was told is known wherever it can be: only then states differ."""
 EXCHANGE_AGAIN_S = 1.0
 """How soon states are exchanged again with members that still know another one."""
 
@@ -127,6 +129,7 @@ class Membership:
         self._own = addresses
         self.view = self._build()
         state.on_change = self._on_state
+        state.on_decided = self._on_decided
         self._tell_digest()
 
     # --- what is known ------------------------------------------------------------------------
@@ -214,6 +217,7 @@ class Membership:
     async def _keep_up(self) -> None:
         while True:
             self._work = trio.Event()
+            await trio.sleep(SETTLE_S)
             differing = self._differing()
             for node in differing:
                 await self._exchange_with(node)
@@ -221,9 +225,16 @@ class Membership:
                 await self._work.wait()
 
     def _differing(self) -> list[NodeView]:
-        """The members that are up and say that they know another state than this node."""
+        """The members that are up and say that they know another state, with no older a table.
+
+        Those with an older one find this node in the same way, and tell what only they know.
+        """
         known, mine = self.digests, self._own_digest()
-        return [seen for seen in self.view.others_up if known.get(seen.node, mine) != mine]
+        return [
+            seen
+            for seen in self.view.others_up
+            if (theirs := known.get(seen.node, mine)) != mine and theirs.version >= mine.version
+        ]
 
     async def _exchange_with(self, seen: NodeView) -> None:
         """Fetch the state that ``seen`` knows; tell it ours, if that is more."""
@@ -247,9 +258,11 @@ class Membership:
         self._rebuild()
         if self.state.placement is not before:
             self.on_placement(before)
-        message = self.state.message()
+
+    def _on_decided(self, news: Table) -> None:
+        """Tell everyone. Whom that does not reach hears by gossip that there are news."""
         for seen in self.view.others_up:
-            self._links.tell(seen.peer_address, message)
+            self._links.tell(seen.peer_address, news)
 
     def _on_gossip(self, event: gossip.MemberChanged | gossip.PayloadChanged) -> None:
         if isinstance(event, gossip.PayloadChanged) and event.node == self._me:

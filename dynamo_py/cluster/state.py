@@ -53,11 +53,12 @@ class ClusterState:
         self.buckets = BucketMap(told.buckets)
         self._deciding: list[Decision] = []
         """Decisions on their way to the disk, which nobody may know yet."""
-        self.placement = self._placed(
-            OwnershipTable.unowned(told.partitions).merged(told.entries), self.members
-        )
+        table = OwnershipTable.unowned(told.partitions).merged(told.entries)
+        self.placement = Placement(table, self._ring(table, self.members))
         self.on_change: Callable[[Placement], None] = lambda before: None
         """Called with the placement as it was, after each change."""
+        self.on_decided: Callable[[Table], None] = lambda news: None
+        """Called with what this node has decided, and nothing else, once it may be told."""
 
     @property
     def table(self) -> OwnershipTable:
@@ -109,6 +110,7 @@ class ClusterState:
         finally:
             self._deciding.remove(decision)
         self.merge(*decision)
+        self.on_decided(self._told(*decision))
 
     def _to_be_stored(self) -> Table:
         """As `message`, with what is being decided: no row may undo one that was before it."""
@@ -126,14 +128,22 @@ class ClusterState:
 
     def message(self) -> Table:
         """All of it, to be told or stored."""
+        return self._told(self.table.entries, self.members.entries, self.buckets.entries)
+
+    def _told(
+        self,
+        entries: Iterable[TableEntry],
+        members: Iterable[MemberEntry],
+        buckets: Iterable[BucketEntry],
+    ) -> Table:
         return Table(
             self.cluster,
             self.cluster_id,
             self.partitions,
             self.replicas,
-            list(self.table.entries),
-            self.members.entries,
-            self.buckets.entries,
+            list(entries),
+            list(members),
+            list(buckets),
         )
 
     def digest(self) -> tuple[int, int, int]:
@@ -145,8 +155,11 @@ class ClusterState:
         return self._placed(self.table.merged(entries), self.members)
 
     def _placed(self, table: OwnershipTable, members: MemberMap) -> Placement:
+        return self.placement.after(table, self._ring(table, members))
+
+    def _ring(self, table: OwnershipTable, members: MemberMap) -> ring.Ring:
         zones = {entry.node: entry.zone for entry in members.entries if entry.zone}
-        return Placement(table, ring.Ring(table.owners, self.replicas, zones))
+        return ring.Ring(table.owners, self.replicas, zones)
 
     @staticmethod
     def _row(table: Table) -> Change:

@@ -45,6 +45,23 @@ class Placement:
         self._lists = PreferenceLists(placed)
         self._walks: dict[int, int] = {}
 
+    def after(self, table: OwnershipTable, placed: Ring) -> Placement:
+        """The placement of a later table; what no changed entry has a say in is taken over."""
+        later = Placement(table, placed)
+        later._lists = self._lists.after(placed)
+        changed = {
+            mine.token
+            for mine, now in zip(self.table.entries, table.entries, strict=True)
+            if mine is not now
+        }
+        later._walks = {
+            partition: walk
+            for partition, walk in self._walks.items()
+            if later.preference_list(partition) is self.preference_list(partition)
+            and changed.isdisjoint(later.preference_list(partition).walked)
+        }
+        return later
+
     def preference_list(self, partition: int) -> PreferenceList:
         """Primaries and fallbacks of ``partition``."""
         return self._lists.of_partition(partition)

@@ -186,9 +186,10 @@ class ReplicaPair:
 
         self.sides[NODES.index(node)].requests.answer(_sent(message), on_answer)
 
-    async def exchange(self, begins: int = 0) -> Compared:
+    async def exchange(self, begins: int = 0, *, is_patient: bool = True) -> Compared:
         """An exchange that one of the two begins."""
-        return await self.sides[begins].exchanges.exchange(PARTITION, NODES[1 - begins])
+        exchanges = self.sides[begins].exchanges
+        return await exchanges.exchange(PARTITION, NODES[1 - begins], is_patient=is_patient)
 
     def both_write(self, count: int, *, bytes_each: int = 10) -> None:
         """A first write to each of ``count`` keys, which both take."""

@@ -165,6 +165,7 @@ class Background:
             self._copies.completeness,
             self.building,
             mirror,
+            self.exchanges.throttle,
             is_empty=is_empty,
         )
         return (

@@ -56,6 +56,8 @@ class Completing:
         view = self._view()
         after = view.placement
         for partition in range(after.ring.partitions):
+            if before.preference_list(partition) is after.preference_list(partition):
+                continue
             was = before.preference_list(partition).primaries
             now = after.preference_list(partition).primaries
             if view.me in now and view.me not in was:

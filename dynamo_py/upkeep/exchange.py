@@ -64,8 +64,9 @@ KNOWN_MAX = 4096
 FETCH_KEYS_MAX = 200
 PUSHES_MAX = 32
 """Records on their way to the other node at once."""
-PAGE_ROWS = 200
-MERGES_MAX = 50
+PAGE_ROWS = 64
+"""Rows read and sent at once: some milliseconds of the other node's."""
+MERGES_MAX = 16
 """Records merged in one slice."""
 ROOTS_MAX = 64
 """Partitions compared by one question: a millisecond's work at worst for the one who answers."""
@@ -110,7 +111,8 @@ class Exchanges:
         """Compare this node's copy of ``partition`` with that of ``peer``, and mend both.
 
         With ``is_fetching`` False the other's alone: what that one has more is left there. With
-        ``is_patient`` False what may be just on its way is moved as well.
+        ``is_patient`` False what may be just on its way is moved as well, and the throttle is not
+        asked: somebody waits.
         Raises `NodeUnavailable` where the other cannot answer now or the ring is changing,
         and what the store raises.
         """
@@ -211,6 +213,7 @@ class _Exchange:
     ) -> None:
         self._exchanges = exchanges
         self._is_fetching = is_fetching
+        self._is_urgent = not is_patient
         # A copy that takes nothing more is behind for good, and not for a moment.
         self._is_patient = is_patient and is_fetching
         self._replica = exchanges.replica
@@ -300,7 +303,7 @@ class _Exchange:
             return len(held) >= KNOWN_MAX
 
         span = Span(self._partition, leaves, start, None)
-        return held, await read_span(self._replica, self._exchanges.throttle, span, take)
+        return held, await read_span(self._replica, self._slice, span, take)
 
     async def _mend_range(
         self,
@@ -311,7 +314,7 @@ class _Exchange:
     ) -> bytes | None:
         """Mend the keys after ``start``, and say where the next range starts."""
         known = [digest for _, digest in held]
-        message = GetLeaves(self._partition, self._walk, leaves, start, end, known)
+        message = GetLeaves(self._partition, self._walk, leaves, start, end, known, self._is_urgent)
         theirs = await self._ask(message, Leaves, wait_s=LISTING_S)
         lacking = [held[index][0] for index in theirs.unknown if index < len(held)]
         if theirs.reached is not None:
@@ -364,7 +367,7 @@ class _Exchange:
         commits = Commits()
         for number, (key, encoded) in enumerate(rows, 1):
             if number % MERGES_MAX == 0:
-                await self._exchanges.throttle.slice()
+                await self._slice()
             self._note_clashes(key, encoded)
             commits.expected += 1
             self._replica.merge(
@@ -389,7 +392,7 @@ class _Exchange:
 
     async def _push(self, keys: Sequence[bytes], *, already: set[bytes]) -> None:
         """Send this node's records, and wait until each is committed there or refused."""
-        await self._exchanges.throttle.slice()
+        await self._slice()
         replies = []
         for key in keys:
             encoded = self._copy_or_nothing(key)
@@ -408,8 +411,15 @@ class _Exchange:
 
     # --- asking ---------------------------------------------------------------------------------
 
+    async def _slice(self) -> None:
+        """Wait until the next bounded piece of work may be done. A checkpoint."""
+        if self._is_urgent:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._exchanges.throttle.slice()
+
     async def _ask(self, message: Message, kind: type[M], *, wait_s: float = ANSWER_S) -> M:
-        await self._exchanges.throttle.slice()
+        await self._slice()
         return await self._answer(self._send(message, wait_s), kind)
 
     def _send(self, message: Message, wait_s: float) -> AwaitedReply:

@@ -4,8 +4,9 @@ Of two primaries of a partition the one with the lower id begins, so that each p
 once. A *round* with one other node glances at the roots of all partitions shared with it, some
 tens of bytes each, and exchanges those that differ. It comes every ``interval_s`` seconds while
 all is equal; soon again, and ever less often, while differences are found or the other node
-does not answer; at once where something has happened: a node is up again, the table has
-changed, a record was damaged, an administrator asks (`hurry`).
+does not answer; at once where something has happened: a node is up again, a record was damaged,
+an administrator asks (`hurry`); and `SETTLE_S` after the first of some changes of the table, with
+those that share other partitions than before.
 
 Knows nothing of how copies are compared (`dynamo_py.upkeep.exchange` does). A copy that its
 own node is just completing is left to it.
@@ -33,6 +34,9 @@ AGAIN_FIRST_S = 0.5
 """How soon a round comes again that has found differences; doubled each time."""
 AGAIN_FILLING_S = 2.0
 """How soon at the latest while a copy is just being completed: nobody tells when it is done."""
+
+SETTLE_S = 2.0
+"""So soon is compared what two nodes share anew: tokens move one after the other."""
 
 FILLING = "a copy is being completed"
 
@@ -86,11 +90,10 @@ class Exchanging:
     # --- what is told ---------------------------------------------------------------------------
 
     def on_view(self, view: ClusterView) -> None:
-        """Another view: compare with who is up again, and all if the table has changed."""
+        """Another view: compare with who is up again, and what is shared anew."""
         if view.placement is not self._placement:
             self._placement = view.placement
             self._share(view)
-            self.hurry()
         for node in sorted(view.up - self._up):
             self._hurry(node)
         self._up = view.up
@@ -118,6 +121,10 @@ class Exchanging:
         before, self._peers = self._peers, {}
         for node in sorted(shared):
             peer = self._peers[node] = before.get(node) or _Peer()
+            if not peer.pairs.keys() >= set(shared[node]):
+                peer.due = min(peer.due, trio.current_time() + SETTLE_S)
+                peer.pause_s = AGAIN_FIRST_S
+                self._changed.set()
             peer.pairs = {p: peer.pairs.get(p) or PairState() for p in shared[node]}
 
     # --- rounds ---------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from dynamo_py.log import get_logger
 from dynamo_py.net.awaited import AwaitedReply
 from dynamo_py.replica.completeness import Completeness
 from dynamo_py.upkeep.asking import ANSWER_S, Asking, M, awaited
-from dynamo_py.upkeep.building import Building
+from dynamo_py.upkeep.building import Building, Throttle
 from dynamo_py.upkeep.mirror import Mirror
 from dynamo_py.upkeep.targets import Targets
 from dynamo_py.wire.handover_messages import AskTaken, Offer, Offered, Taken
@@ -41,7 +41,7 @@ from dynamo_py.wire.messages import Message, TableEntry
 
 TOKENS_AT_ONCE = 4
 """Tokens whose partitions are copied at the same time."""
-OFFER_AGAIN_S = (0.01, 0.02, 0.05, 0.1)
+OFFER_AGAIN_S = (0.02, 0.05, 0.1, 0.2, 0.4)
 """After which pauses a gainer is asked again how far it is; the last one from then on."""
 RETRY_S = 0.5
 """How soon tokens are tried again that something stood in the way of."""
@@ -49,6 +49,8 @@ STILL_OFFERED_S = 1.0
 """How often a copy is offered that waits for the others; well below `taking.OFFER_LASTS_S`."""
 LOOK_S = 10.0
 """How soon it is looked at least: what is to be given may be another one after a rest."""
+FLIP_SLICES = 10
+"""Slices of background work that a flip counts for: all nodes take in and store another table."""
 TAKEN_S = 5.0
 """How long a gainer may take for the last comparison. Writes wait for it meanwhile."""
 
@@ -66,6 +68,7 @@ class HandingOver:
         completeness: Completeness,
         building: Building,
         mirror: Mirror,
+        throttle: Throttle,
         *,
         is_empty: Callable[[], bool],
     ) -> None:
@@ -76,6 +79,7 @@ class HandingOver:
         self._completeness = completeness
         self._building = building
         self._mirror = mirror
+        self._throttle = throttle
         self._is_empty = is_empty
         self._turn = trio.Lock()
         self._waits: dict[int, str] = {}
@@ -145,6 +149,8 @@ class HandingOver:
         try:
             copied = await self._copied(view, token, receiver)
             async with self._turn:
+                for _ in range(FLIP_SLICES):
+                    await self._throttle.slice()
                 await self._flip(token, receiver, copied)
             self._waits.pop(token, None)
         except DynamoError as error:

@@ -7,7 +7,7 @@ in slices of background work. Knows nothing of what is done with the answers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 
 import trio
@@ -41,18 +41,22 @@ class Span:
 
 
 async def read_span(
-    replica: Replica, throttle: Throttle, span: Span, take: Callable[[bytes, bytes], bool]
+    replica: Replica,
+    wait_slice: Callable[[], Awaitable[None]],
+    span: Span,
+    take: Callable[[bytes, bytes], bool],
 ) -> bytes | None:
     """Give each key and record of ``span`` to ``take`` until it answers that it has enough.
 
-    Returns the last key looked at, where there may be more: then, and after `PAGES_MAX` pages.
-    None: all were looked at. Damaged records are left out.
+    ``wait_slice`` waits until the next page may be read. Returns the last key looked at, where
+    there may be more: then, and after `PAGES_MAX` pages. None: all were looked at. Damaged
+    records are left out.
     """
     start: bytes | None = span.start
     for _ in range(PAGES_MAX):
         if start is None:
             break
-        await throttle.slice()
+        await wait_slice()
         page = replica.scan(span.partition, start, PAGE_ROWS)
         for key, record in page.rows:
             if span.end is not None and key > span.end:
@@ -63,37 +67,54 @@ async def read_span(
     return start
 
 
+class _Queue:
+    """Listings that are made one after the other."""
+
+    def __init__(self, wait_slice: Callable[[], Awaitable[None]]) -> None:
+        self.wait_slice = wait_slice
+        self.waiting: deque[tuple[GetLeaves, OnReply]] = deque()
+        self.asked = trio.Event()
+
+
 class Listings:
-    """Answers other nodes' `GetLeaves`, one after the other, while `run` runs."""
+    """Answers other nodes' `GetLeaves` while `run` runs.
+
+    One after the other; but urgent ones do not wait for the others, nor for the throttle.
+    """
 
     def __init__(self, replica: Replica, throttle: Throttle) -> None:
         self._replica = replica
-        self._throttle = throttle
-        self._waiting: deque[tuple[GetLeaves, OnReply]] = deque()
-        self._asked = trio.Event()
+        self._patient = _Queue(throttle.slice)
+        self._urgent = _Queue(trio.lowlevel.checkpoint)
 
     def answer(self, asked: GetLeaves, reply: OnReply) -> None:
         """Have ``reply`` called with the answer; raises `Overloaded`."""
-        if len(self._waiting) >= WAITING_MAX:
-            raise Overloaded(f"{len(self._waiting)} listings of leaves are waiting already")
-        self._waiting.append((asked, reply))
-        self._asked.set()
+        queue = self._urgent if asked.urgent else self._patient
+        if len(queue.waiting) >= WAITING_MAX:
+            raise Overloaded(f"{len(queue.waiting)} listings of leaves are waiting already")
+        queue.waiting.append((asked, reply))
+        queue.asked.set()
 
     async def run(self) -> None:
         """Answer until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._serve, self._patient)
+            nursery.start_soon(self._serve, self._urgent)
+
+    async def _serve(self, queue: _Queue) -> None:
         while True:
-            if not self._waiting:
-                self._asked = trio.Event()
-                await self._asked.wait()
-            asked, reply = self._waiting.popleft()
+            if not queue.waiting:
+                queue.asked = trio.Event()
+                await queue.asked.wait()
+            asked, reply = queue.waiting.popleft()
             try:
-                answer = await self._list(asked)
+                answer = await self._list(asked, queue.wait_slice)
             except DynamoError as error:
                 reply(error)
             else:
                 reply(answer)
 
-    async def _list(self, asked: GetLeaves) -> Leaves:
+    async def _list(self, asked: GetLeaves, wait_slice: Callable[[], Awaitable[None]]) -> Leaves:
         unmet = {digest: index for index, digest in enumerate(asked.known)}
         rows: list[LeafRow] = []
 
@@ -104,12 +125,12 @@ class Listings:
             return len(rows) >= ROWS_MAX
 
         span = Span(asked.partition, frozenset(asked.leaves), asked.start, asked.end)
-        reached = await read_span(self._replica, self._throttle, span, take)
+        reached = await read_span(self._replica, wait_slice, span, take)
         return Leaves(rows, sorted(unmet.values()), reached)
 
     def statistics(self) -> dict[str, int]:
         """Listings that wait."""
-        return {"waiting": len(self._waiting)}
+        return {"waiting": len(self._patient.waiting) + len(self._urgent.waiting)}
 
 
 def _context_of(record: bytes) -> bytes:

@@ -44,6 +44,36 @@ class Session:
         return None
 
 
+class _Waiting:
+    """One record on its way to this node's disk and to the gainers'."""
+
+    def __init__(self, session: Session, gainers: int, told: OnCommit) -> None:
+        self._session = session
+        self._gainers_left = gainers
+        self._is_committed = False
+        self._problem: StorageError | None = None
+        self._told = told
+
+    def on_commit(self, error: StorageError | None) -> None:
+        """It is on this node's disk, or will not be: then nothing else is waited for."""
+        if error is not None:
+            self._told(error)
+            return
+        self._is_committed = True
+        self._tell_when_done()
+
+    def on_reply(self, reply: Message | DynamoError) -> None:
+        """A gainer has answered."""
+        if not isinstance(reply, ReplicaAck):
+            self._problem = self._problem or self._session.failed()
+        self._gainers_left -= 1
+        self._tell_when_done()
+
+    def _tell_when_done(self) -> None:
+        if self._is_committed and not self._gainers_left:
+            self._told(self._problem)
+
+
 class Mirror:
     """Where records go besides this node's own store."""
 
@@ -73,40 +103,14 @@ class Mirror:
         gainers = () if session is None else session.gainers.get(partition, ())
         if session is None or not gainers:
             return on_commit
-
-        def committed(error: StorageError | None) -> None:
-            if error is not None:
-                on_commit(error)
-            else:
-                self._send(session, gainers, partition, key, encoded, on_commit)
-
-        return committed
-
-    def _send(
-        self,
-        session: Session,
-        gainers: tuple[bytes, ...],
-        partition: int,
-        key: bytes,
-        encoded: bytes,
-        on_commit: OnCommit,
-    ) -> None:
-        left = len(gainers)
-        problem: StorageError | None = None
-
-        def on_reply(reply: Message | DynamoError) -> None:
-            nonlocal left, problem
-            if not isinstance(reply, ReplicaAck):
-                problem = problem or session.failed()
-            left -= 1
-            if not left:
-                on_commit(problem)
-
+        # Sent at once: it becomes durable there while it does here.
+        waiting = _Waiting(session, len(gainers), on_commit)
         view = self._view()
         message = ReplicaPut(partition, key, view.placement.walk(partition), encoded)
         self.sent += len(gainers)
         for gainer in gainers:
-            self._peers.ask(view, gainer, message, wait_s=MIRROR_S, on_reply=on_reply)
+            self._peers.ask(view, gainer, message, wait_s=MIRROR_S, on_reply=waiting.on_reply)
+        return waiting.on_commit
 
     def statistics(self) -> dict[str, int]:
         """Records sent since the start."""

@@ -3,7 +3,8 @@
 Background work asks for a *slice* before each bounded piece of work, some 1 or 2 ms of it,
 and is granted so many a second. The rate is fed back from the foreground: it grows by steps
 while the recent p99 of clients' requests stays near the baseline, which is their p99 while
-little or no background work runs, and is halved when it does not.
+little or no background work runs, and is halved when it does not. What is worse than the
+baseline while there is such work is believed to be its doing, for about a minute.
 (DeCandia et al. 2007, section 6.5.)
 
     p99 within bounds      rate + RATE_STEP
@@ -32,7 +33,7 @@ SAMPLES_MIN = 20
 SAMPLES_MAX = 1000
 """Latencies that are kept of one window, the last ones: what a p99 needs, and cheap to sort."""
 
-RATE_MIN = 20.0
+RATE_MIN = 40.0
 """Slices a second that background work always gets: some percent of a core."""
 RATE_MAX = 1000.0
 """Slices a second at most while there are clients: beyond it slices are all that is done."""
@@ -43,10 +44,14 @@ P99_FACTOR = 1.5
 P99_SLACK_S = 0.005
 """The p99 may be this much above the baseline, whatever the factor: timers are no finer."""
 
+IDLE_RATE = 5.0
+"""Slices a second that no client can feel."""
 LEARN_IDLE = 0.3
-"""How much of the gap to a p99 that was measured without background work the baseline takes."""
-LEARN_SLOWLY = 0.05
-"""The same for a p99 at the lowest rate, or one below the baseline: so an old one is forgotten."""
+"""How much of the gap to a p99 of `WINDOW_S` without background work the baseline takes."""
+LEARN_FASTER = 0.05
+"""The same for a p99 below the baseline: background work makes nobody faster."""
+LEARN_SLOWLY = 0.005
+"""The same for a p99 above it at the lowest rate: so an old one is forgotten, within a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +116,18 @@ class RateControl:
     def _learn(self, p99_s: float, slices: int, elapsed_s: float) -> None:
         if self.baseline_s is None:
             self.baseline_s = p99_s  # At the start the rate is at its lowest: near enough.
-        elif not slices:
-            self.baseline_s += (p99_s - self.baseline_s) * LEARN_IDLE
-        elif p99_s < self.baseline_s or slices <= (RATE_MIN + RATE_STEP) * elapsed_s:
-            # Background work makes nobody faster; and at its lowest it slows nobody down.
-            self.baseline_s += (p99_s - self.baseline_s) * LEARN_SLOWLY
+            return
+        if slices <= IDLE_RATE * elapsed_s:
+            share = LEARN_IDLE
+        elif p99_s < self.baseline_s:
+            share = LEARN_FASTER
+        elif slices <= (RATE_MIN + RATE_STEP) * elapsed_s:
+            share = LEARN_SLOWLY
+        else:
+            return
+        # A window that lasted for several counts as that many.
+        left = (1 - share) ** (elapsed_s / WINDOW_S)
+        self.baseline_s += (p99_s - self.baseline_s) * (1 - left)
 
     def _check(self) -> None:
         assert RATE_MIN <= self.rate <= RATE_MAX

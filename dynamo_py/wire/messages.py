@@ -407,7 +407,7 @@ class GetTable(Message, frozen=True):
 
 
 class Table(Message, frozen=True):
-    """All that must be agreed on: told after a change, or asked for."""
+    """What must be agreed on: all of it where it is asked for, what is new after a change."""
 
     cluster: str
     cluster_id: NodeId

@@ -94,6 +94,8 @@ class GetLeaves(Message, frozen=True):
     """None: up to the last key."""
     known: list[Counter]
     """The digests of the asking node's records there: what has one of these is left out."""
+    urgent: bool = False
+    """Whether writes wait for the answer."""
 
 
 class LeafRow(NamedTuple):

@@ -44,6 +44,7 @@ class Network:
         self.loses_tables = False
         self.refusals_left = 0
         self.asked = 0
+        self.tables = 0
 
     def tell(self, address: str, message: Message) -> None:
         target = self.members.get(address)
@@ -53,6 +54,7 @@ class Network:
             case Gossip():
                 target.receive(message.payload)
             case Table() if not self.loses_tables:
+                self.tables += 1
                 target.receive_table(message)
 
     async def ask(self, address: str, message: Message, *, wait_s: float) -> Message:
@@ -149,6 +151,19 @@ async def test_what_one_member_decides_is_known_to_all_at_once(town, autojump_cl
     assert trio.current_time() - began < 0.1
     await wait_for(lambda: agree(*members))
     assert {m.view.table.owners[0] for m in members} == {node(3)}
+
+
+async def test_many_changes_that_are_told_are_told_once_each_and_fetched_by_nobody(
+    town, autojump_clock
+):
+    members = [town.start(k, count=4) for k in range(4)]
+    await wait_for(lambda: all(len(m.view.up) == 4 for m in members) and agree(*members))
+    town.network.asked = town.network.tables = 0
+    for version in range(2, 42):
+        await members[version % 4].state.decide([TableEntry(version % Q, 0, version, node(3))])
+        await trio.sleep(0.05)
+    await wait_for(lambda: agree(*members))
+    assert (town.network.asked, town.network.tables) == (0, 40 * 3)
 
 
 @pytest.mark.parametrize("who_decides", [0, 1])

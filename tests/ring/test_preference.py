@@ -102,3 +102,29 @@ def test_the_list_of_a_key_is_that_of_its_partition() -> None:
 def test_a_partition_past_the_end_is_refused() -> None:
     with pytest.raises(IndexError):
         preference_list(Ring((A, B), replicas=1), 2)
+
+
+@given(rings(), st.data())
+def test_lists_taken_over_are_those_of_the_later_ring(ring: Ring, data: st.DataObject) -> None:
+    before = PreferenceLists(ring)
+    asked = data.draw(st.sets(st.integers(0, ring.partitions - 1)))
+    known = {partition: before.of_partition(partition) for partition in asked}
+    later = ring
+    for _ in range(data.draw(st.integers(0, 3))):
+        token = data.draw(st.integers(0, ring.partitions - 1))
+        later = later.flip(token, data.draw(st.sampled_from(NODES)))
+    after = before.after(later)
+    for partition in range(ring.partitions):
+        assert after.of_partition(partition) == preference_list(later, partition)
+    after._check()
+    again = before.after(ring)
+    assert all(again.of_partition(partition) is found for partition, found in known.items())
+
+
+def test_a_flip_leaves_the_lists_alone_that_it_has_no_say_in() -> None:
+    ring = Ring((A, B, C, D) * 4, replicas=3)
+    before = PreferenceLists(ring)
+    lists = [before.of_partition(partition) for partition in range(16)]
+    after = before.after(ring.flip(5, D))
+    kept = [after.of_partition(partition) is lists[partition] for partition in range(16)]
+    assert [partition for partition in range(16) if not kept[partition]] == [2, 3, 4, 5]

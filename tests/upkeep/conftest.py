@@ -264,6 +264,7 @@ class Owner:
             self.completeness,
             building,
             self.mirror,
+            Unthrottled(),
             is_empty=lambda: self.is_empty,
         )
 

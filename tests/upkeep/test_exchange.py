@@ -376,3 +376,20 @@ def test_the_equal_ones_of_many_partitions_are_told_in_one_question():
         assert await mine.exchanges.glance(NODES[1], [0, 1]) == Glance([1], [0])
 
     play(test)
+
+
+def test_an_exchange_that_writes_wait_for_asks_neither_sides_throttle_for_a_slice():
+    async def test(pair):
+        pair.both_write(20)
+        for number in range(10):
+            take(pair, ("write", 0, number, 1))
+            take(pair, ("write", 1, number + 10, 2))
+        for side in pair.sides:
+            await side.building.wait_built(PARTITION)
+            side.throttle.slice = trio.sleep_forever
+        with trio.fail_after(60):
+            found = await pair.exchange(is_patient=False)
+        assert found.differences == 20
+        assert pair.sides[0].rows() == pair.sides[1].rows()
+
+    play(test)

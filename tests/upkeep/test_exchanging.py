@@ -15,6 +15,7 @@ from dynamo_py.upkeep.exchanging import (
     AGAIN_FILLING_S,
     AGAIN_FIRST_S,
     EXCHANGES_MAX,
+    SETTLE_S,
     Exchanging,
 )
 
@@ -181,7 +182,7 @@ async def test_a_node_that_is_up_again_is_compared_with_at_once(start, node_id, 
     assert len(found.exchanges.glances) == 2
 
 
-async def test_a_change_of_the_table_compares_all_and_forgets_pairs_that_are_no_more(
+async def test_a_change_of_the_table_forgets_pairs_that_are_no_more_and_compares_new_ones(
     start, node_id, autojump_clock
 ):
     found = start([0, 1, 2, 3])
@@ -190,7 +191,22 @@ async def test_a_change_of_the_table_compares_all_and_forgets_pairs_that_are_no_
     found.exchanging.on_view(found.home.view)
     await trio.sleep(0.1)
     assert {(p, n) for p, n, _ in found.exchanging.pairs()} == {(0, node_id(2)), (3, node_id(3))}
-    assert len(found.exchanges.times(node_id(3))) == 2
+    assert found.exchanges.times(node_id(2)) == [1.0], "it was never compared with before"
+    assert len(found.exchanges.times(node_id(3))) == 1, "nothing is shared anew with it"
+
+
+async def test_what_is_shared_anew_in_many_steps_is_compared_once_they_settle(
+    start, node_id, autojump_clock
+):
+    found = start([1, 0, 2, 2])  # Partition 0 is shared with node 1, and so is 3 a little later.
+    await trio.sleep(1)
+    for version, owners in enumerate([[1, 0, 2, 1], [1, 0, 1, 1], [1, 0, 1, 0]], 2):
+        found.home.give(owners, version=version)
+        found.exchanging.on_view(found.home.view)
+        await trio.sleep(SETTLE_S / 4)
+    await trio.sleep(SETTLE_S)
+    first, second = found.exchanges.times(node_id(1))
+    assert (first, second) == (0.0, 1.0 + SETTLE_S), "counted from the first new one"
 
 
 async def test_who_hurries_during_a_round_has_another_one_follow(start, node_id, autojump_clock):

@@ -82,6 +82,25 @@ async def test_an_answer_is_bounded_in_rows_and_in_what_is_read(
     assert found.reached is not None
 
 
+async def test_an_urgent_listing_waits_neither_for_the_others_nor_for_the_throttle(home, nursery):
+    class Stopped:
+        async def slice(self) -> None:
+            await trio.sleep_forever()
+
+    found = Listings(home.replica, Stopped())
+    nursery.start_soon(found.run)
+    replies: list[Message | DynamoError] = []
+    found.answer(GetLeaves(P, 0, ALL, b"", None, []), replies.append)
+    await trio.testing.wait_all_tasks_blocked()
+    assert replies == []
+    reply = AwaitedReply()
+    found.answer(GetLeaves(P, 0, ALL, b"", None, [], urgent=True), reply)
+    answer = await reply.wait()
+    assert isinstance(answer, Leaves)
+    assert [row.key for row in answer.rows] == KEYS
+    assert replies == []
+
+
 async def test_more_than_a_few_that_wait_are_refused(listings, autojump_clock):
     replies: list[Message | DynamoError] = []
     for _ in range(WAITING_MAX):

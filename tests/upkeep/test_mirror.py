@@ -73,25 +73,28 @@ async def test_a_record_is_acknowledged_when_every_gainer_has_it(found, node_id)
     assert found.mirror.statistics() == {"sent": 2}
 
 
-async def test_nothing_is_sent_before_it_is_committed_here(found, node_id):
+async def test_a_record_is_sent_at_once_and_acknowledged_only_when_it_is_committed_here_too(
+    found, node_id
+):
     told: list[StorageError | None] = []
     with found.mirror.to({P: (node_id(2),)}):
-        found.home.replica.merge(
-            P, KEY, found.home.record(0), hinted_for=None, on_commit=told.append
-        )
-        assert found.gainers.asked == []
-        await trio.testing.wait_all_tasks_blocked()
-        assert len(found.gainers.asked) == 1
+        on_commit = found.mirror(P, KEY, b"record", told.append)
+        assert [node for node, _ in found.gainers.asked] == [node_id(2)]
+        found.gainers.answer(ReplicaAck(True))
+        assert told == []
+        on_commit(None)
+        assert told == [None]
 
 
-async def test_a_commit_that_fails_is_told_at_once_and_sent_to_nobody(found, node_id):
+async def test_a_commit_that_fails_is_told_at_once_and_only_once(found, node_id):
     failure = StorageError("the disk is gone")
     with found.mirror.to({P: (node_id(2),)}) as session:
         told: list[StorageError | None] = []
         found.mirror(P, KEY, b"record", told.append)(failure)
         assert told == [failure]
-        assert found.gainers.asked == []
         assert not session.is_broken, "nothing was acknowledged"
+        found.gainers.answer(ReplicaAck(True))
+        assert told == [failure]
 
 
 @pytest.mark.parametrize("answer", [GONE, StorageError("no room"), OtherWalk([]), Done()])
