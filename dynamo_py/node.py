@@ -186,6 +186,7 @@ class Node:
             incomplete=self.completeness.voteless(),
             forgetting=self.background.forgetting.waits(),
             is_starting=not self._is_serving(),
+            giving=self.background.giving(),
         )
 
     def figures(self) -> dict[str, float]:

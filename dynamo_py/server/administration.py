@@ -280,6 +280,10 @@ def _waiting_for(view: ClusterView, facts: dict[bytes, NodeFacts | None]) -> lis
                 waits.append(f"{seen.name} completes {found.incomplete} partitions")
             if found.hints:
                 waits.append(f"{seen.name} keeps {found.hints} hints for others")
+            waits += [
+                f"{seen.name} cannot give {count} {'token' if count == 1 else 'tokens'} away: {why}"
+                for count, why in found.giving
+            ]
         waits += _membership_waits(view, seen)
     return waits + staged_waits(view.members) + _forgetting_waits(facts)
 

@@ -22,11 +22,13 @@ def facts_of(
     incomplete: int,
     forgetting: Iterable[tuple[int, str]],
     is_starting: bool,
+    giving: Iterable[tuple[int, str]],
 ) -> NodeFacts:
     """What the node called ``name`` answers when it is asked for its own figures.
 
     ``incomplete`` counts its copies that may not vote; ``forgetting`` says of how many keys
     something waits to be forgotten, and for what. While it ``is_starting`` it serves nobody.
+    ``giving`` says how many tokens it could not give away so far, and why.
     """
     return NodeFacts(
         name,
@@ -40,6 +42,7 @@ def facts_of(
         incomplete,
         list(forgetting),
         is_starting,
+        list(giving),
     )
 
 

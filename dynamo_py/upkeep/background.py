@@ -7,6 +7,7 @@ one throttle, and whatever moves records is known to be under way (`Peers.under_
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -184,6 +185,11 @@ class Background:
             [(name, self.cleaning.left)] if self.cleaning.left else [],
             [],
         )
+
+    def giving(self) -> list[tuple[int, str]]:
+        """How many tokens could not be given away so far, and what they wait for."""
+        waits = {} if self.handing_over is None else self.handing_over.waits()
+        return sorted((count, why) for why, count in Counter(waits.values()).items())
 
     def commit_failed(self) -> None:
         """What was shown of copies may not be there."""

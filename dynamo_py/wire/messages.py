@@ -212,6 +212,8 @@ class NodeFacts(Message, frozen=True):
     """How many keys it would have something forgotten of, and who holds that up."""
     starting: bool = False
     """It answers for no key yet: it asks the others what they remember of it."""
+    giving: list[tuple[Counter, str]] = []
+    """How many tokens it could not give away so far that others should own, and why."""
 
 
 class NodeStatus(Message, frozen=True):

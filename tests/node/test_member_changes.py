@@ -49,6 +49,12 @@ async def remove_dead(cluster, name: str) -> None:
         assert (await store.admin.remove(name)).done == [f"{name} is removed"]
 
 
+async def cannot_give(store) -> list[str]:
+    """What the status says of n4's tokens that stay where they are."""
+    waits = (await store.admin.status()).waiting_for
+    return [line for line in waits if line.startswith("n4 cannot give ")]
+
+
 async def test_a_node_that_is_to_wait_gets_no_tokens_until_it_is_let_in(cluster):
     await cluster.start_many(2)
     node = await cluster.start("n3", stage=True)
@@ -90,6 +96,25 @@ async def test_a_node_that_leaves_hands_all_over_and_ends_in_peace(cluster, capl
         for number in range(20):
             found = await store.bucket(BUCKET).get(f"k{number}", r="all")
             assert (found.values, found.degraded) == ((b"v",), False)
+
+
+async def test_the_status_says_what_a_node_that_leaves_cannot_give_and_why(cluster):
+    await cluster.start_many(4)
+    async with cluster.store_at("n1") as store:
+        for number in range(20):
+            await store.bucket(BUCKET).put(f"k{number}", b"v", w="all")
+        await wait_moved(store)
+        await cluster.crash("n3")
+        await cluster.wait_down("n3")
+        assert (await store.admin.leave("n4")).done == ["n4 leaves"]
+        with trio.fail_after(MOVED_S):
+            while True:
+                if any(line.endswith("away: n3 is down") for line in await cannot_give(store)):
+                    break
+                await trio.sleep(0.05)
+        await cluster.start("n3")
+        await cluster.runs["n4"].wait_ended()
+        assert await cannot_give(store) == []
 
 
 async def test_a_removed_node_that_comes_back_is_refused_with_a_line_in_both_logs(cluster, caplog):
