@@ -33,7 +33,7 @@ SAMPLES_MIN = 20
 SAMPLES_MAX = 1000
 """Latencies that are kept of one window, the last ones: what a p99 needs, and cheap to sort."""
 
-RATE_MIN = 40.0
+RATE_MIN = 25.0
 """Slices a second that background work always gets: some percent of a core."""
 RATE_MAX = 1000.0
 """Slices a second at most while there are clients: beyond it slices are all that is done."""
