@@ -248,7 +248,12 @@ class Node:
             begin_again=self.background.completing.begin_again,
             discard=partial(self.background.discard, self.committer),
         )
-        self._admissions = Admissions(state, lambda: self.view, is_serving=self._is_serving)
+        self._admissions = Admissions(
+            state,
+            lambda: self.view,
+            remember=self.membership.remember,
+            is_serving=self._is_serving,
+        )
         self._assemble_requests(peers)
         self._is_assembled = True
         self.background.completing.begin_what_is_missing()

@@ -43,9 +43,14 @@ class Admissions:
         state: ClusterState,
         view: Callable[[], ClusterView],
         *,
+        remember: Callable[[bytes, str], None],
         is_serving: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``is_serving`` says whether this node's directory is known to be no old one."""
+        """``remember`` is told the peer address of each node that is let in.
+
+        ``is_serving`` says whether this node's directory is known to be no old one.
+        """
+        self._remember = remember
         self._is_serving = is_serving
         self._state = state
         self._view = view
@@ -59,6 +64,9 @@ class Admissions:
                 reply: Message = await admit(
                     self._state, self._view(), join, is_serving=self._is_serving()
                 )
+            if isinstance(reply, Table):
+                # Its disk may be lost before it has told anyone by gossip where it is.
+                self._remember(join.node, join.peer_address)
             log.info(
                 "node admitted",
                 node=join.name,

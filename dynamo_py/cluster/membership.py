@@ -192,6 +192,11 @@ class Membership:
         """The link to a peer was lost: a hint for the failure detector."""
         self._agent.link_lost(address)
 
+    def remember(self, node: bytes, address: str) -> None:
+        """A member's peer address, should nothing ever be heard of it."""
+        self._remembered = {**self._remembered, node: address}
+        self._rebuild()
+
     # --- what is told of this node ------------------------------------------------------------
 
     def tell_hint_targets(self, targets: tuple[bytes, ...]) -> None:

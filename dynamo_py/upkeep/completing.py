@@ -65,10 +65,23 @@ class Completing:
                     self._completeness.begin(partition, ())
                 else:
                     self._begin(partition, (*was, *now))
-            elif view.me not in now:
+            elif view.me in now:
+                self._add_sources(partition, [node for node in now if node not in was])
+            else:
                 self._completeness.drop(partition)
                 if view.me in was:  # Else it is being handed over, or cleaned up, by its tree.
                     self._exchanges.forget(partition)
+
+    def _add_sources(self, partition: int, gainers: list[bytes]) -> None:
+        """Who has become a primary beside this node has what a source may have given it.
+
+        The source need not have it any more: this node may have lost its records, and its table
+        with them, after that source had cleaned up.
+        """
+        sources = self._completeness.sources(partition)
+        if sources and gainers:
+            self._completeness.begin(partition, (*sources, *gainers))
+            self._work.set()
 
     def on_damage(self, partition: int) -> None:
         """A record is lost: the copy may not vote until it has what the others have."""

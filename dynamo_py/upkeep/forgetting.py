@@ -392,7 +392,9 @@ def _obstacle(view: ClusterView, partition: int, shown: Mapping[bytes, Shown]) -
         return f"{' and '.join(names)}, whose copies differ"
     if all(one.is_gone for one in shown.values()):
         return ""  # Who has nothing of it has nothing older either.
-    lacking = [n for n in view.route(partition).primaries if not shown[n].digest]
+    # An owner that has just been removed is a primary still, until others have its tokens.
+    primaries = view.route(partition).primaries
+    lacking = [n for n in primaries if n not in shown or not shown[n].digest]
     if lacking:
         return f"{view.name_of(lacking[0])}, which has no copy of them yet"
     return ""

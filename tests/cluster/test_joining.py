@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 import trio
 
-from dynamo_py.cluster.joining import admit, ask_to_join
+from dynamo_py.cluster.joining import Admissions, admit, ask_to_join
 from dynamo_py.cluster.members import JOINING, LEAVING, MEMBER, REMOVED
 from dynamo_py.cluster.state import ClusterState, founding_table
 from dynamo_py.errors import (
@@ -136,6 +137,23 @@ async def test_a_member_whose_address_is_not_known_is_to_ask_again(state):
     state.merge([], [MEMBER_B])
     with pytest.raises(NodeUnavailable, match="its address is not known here"):
         await let_in(state, join=Join(C, "n2", "", 1, "b"), addresses={}, up=(A,))
+
+
+async def test_a_member_that_loses_its_disk_before_anything_was_heard_of_it_comes_back(state):
+    addresses: dict[bytes, str] = {}
+    view = SimpleNamespace(
+        me=A,
+        cluster="c",
+        nodes=[A],
+        address_of=lambda node: addresses.get(node, ""),
+        is_up=lambda node: node == A,
+    )
+    replies: list[Message] = []
+    link = SimpleNamespace(reply=lambda frame, message: replies.append(message))
+    admissions = Admissions(state, lambda: cast(Any, view), remember=addresses.__setitem__)
+    await admissions.answer(cast(Any, link), cast(Any, None), JOIN)
+    await admissions.answer(cast(Any, link), cast(Any, None), msgspec.structs.replace(JOIN, node=B))
+    assert replies == [state.message(), Readmission(C, state.message())]
 
 
 async def test_the_name_of_a_removed_member_is_free(state):

@@ -206,6 +206,16 @@ async def test_properties_of_a_bucket_reach_all_and_move_nothing(town, autojump_
     assert len({m.view.client_digest for m in members} | digests) == 2, "clients are told"
 
 
+async def test_an_address_that_is_remembered_counts_until_another_one_is_heard(
+    town, autojump_clock
+):
+    one = town.start(0)
+    one.remember(node(1), "elsewhere:1")
+    assert one.view.address_of(node(1)) == "elsewhere:1"
+    town.start(1)
+    await wait_for(lambda: one.view.address_of(node(1)) == "host:1")
+
+
 async def test_members_that_agree_ask_each_other_nothing(town, autojump_clock):
     one, other = town.start(0), town.start(1)
     await wait_for(lambda: len(one.view.up) == len(other.view.up) == 2 and agree(one, other))

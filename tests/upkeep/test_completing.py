@@ -220,6 +220,21 @@ async def test_a_primary_that_stays_one_keeps_its_right_to_vote(start, autojump_
     assert found.completeness.is_complete(0)
 
 
+async def test_who_becomes_a_primary_is_a_source_of_a_copy_that_is_just_being_completed(
+    start, node_id, autojump_clock
+):
+    """By an old table node 1 was one; it may have nothing left of what it gave to node 2."""
+    found = start([0, 1, 2, 3])
+    found.completeness.begin(0, [node_id(1)])
+    found.completing.on_placement(found.home.give([0, 2, 1, 3], version=2))
+    assert found.completeness.sources(0) == (node_id(1), node_id(2))
+    await wait_complete(found, 0)
+    assert {node for partition, node in found.exchanges.exchanged if partition == 0} == {
+        node_id(1),
+        node_id(2),
+    }
+
+
 @pytest.mark.parametrize("trouble", [GONE, Damaged("a page that cannot be read")])
 async def test_a_source_that_cannot_be_compared_now_is_compared_again(
     start, node_id, trouble, autojump_clock
