@@ -25,6 +25,7 @@ from dynamo_py.errors import (
     Overloaded,
     ProtocolError,
 )
+from dynamo_py.net.lateness import Lateness
 from dynamo_py.net.signal import Signal
 from dynamo_py.wire.codec import decode_body, encode_body
 from dynamo_py.wire.failures import to_error, to_message
@@ -88,6 +89,7 @@ class Link:
         self._wake = Signal()
         self._scope = trio.CancelScope()
         self._lost: DynamoError | None = None
+        self._lateness = Lateness()
         self.on_stale_ring: Callable[[], None] | None = None
 
     # --- asking and answering: plain calls, from the event loop's thread ---------------------
@@ -106,6 +108,7 @@ class Link:
         request_id = self._next_id
         self._next_id = request_id % 0xFFFF_FFFF + 1
         number, body = encode_body(message)
+        now_s = self._monotonic()
         try:
             frame = encode_frame(
                 number,
@@ -114,11 +117,12 @@ class Link:
                 wait_ms=int(max(1, min(wait_s * 1000, 0xFFFF_FFFF))),
                 trace_id=trace_id,
                 timestamp=self._timestamps.now(),
+                sent_ms=int(now_s * 1000) & 0xFFFF_FFFF or 1,
             )
         except ProtocolError as error:
             on_reply(error)
             return
-        self._pending[request_id] = (self._monotonic() + wait_s, on_reply)
+        self._pending[request_id] = (now_s + wait_s, on_reply)
         self._send(frame)
 
     def tell(self, message: Message) -> None:
@@ -209,7 +213,10 @@ class Link:
         if frame.timestamp:
             self._timestamps.observe(frame.timestamp)
         if not frame.is_reply:
-            self._handle(self, frame)
+            if self._is_too_late(frame):
+                self.fail(frame, DeadlineExceeded("nobody waits for this any more"))
+            else:
+                self._handle(self, frame)
             return
         if frame.flags & ~REPLY and self.on_stale_ring is not None:
             self.on_stale_ring()
@@ -221,6 +228,12 @@ class Link:
         # Only now: where the reply is broken, `close` ends this request with the others.
         del self._pending[frame.request_id]
         waiting[1](answer)
+
+    def _is_too_late(self, frame: Frame) -> bool:
+        """Whether the asking side has given up before the request came."""
+        if not frame.sent_ms or not frame.wait_ms:
+            return False
+        return self._lateness.held_ms(frame.sent_ms, self._monotonic()) >= frame.wait_ms
 
     async def _write(self) -> None:
         try:

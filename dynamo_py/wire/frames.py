@@ -9,14 +9,17 @@ offset type    meaning
 ====== ======= ===========================================================================
 0      uint32  bytes that follow this field
 4      uint8   the message's number in the codec table
-5      uint8   flags: bit 0, this is a reply; bit 1, the answering node has a newer ring
+5      uint8   flags: bit 0, this is a reply; bit 1, the answering node has a newer ring; bit 2,
+               the body is followed by a uint32, the moment of sending
 6      uint32  request id, chosen by the asking side, copied into the reply; 0: no reply
 10     uint32  milliseconds that the asking side will still wait; 0 in replies
 14     uint64  trace id, 0: not traced
 22     uint64  the sender's hybrid timestamp, 0: none
 ====== ======= ===========================================================================
 
-The time to wait is a span, not a moment, since no two clocks agree.
+The time to wait is a span, not a moment, since no two clocks agree. The moment of sending, by a
+steady clock of the sender's, in milliseconds, modulo 2^32, tells by how much a frame was held up
+beside others (`dynamo_py.net.lateness`).
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ GREETING_BYTES_MAX = 16 * 1024
 
 REPLY = 1
 STALE_RING = 2
+_HAS_MOMENT = 4
+_MOMENT = struct.Struct(">I")
 
 
 class Frame(NamedTuple):
@@ -49,6 +54,8 @@ class Frame(NamedTuple):
     trace_id: int
     timestamp: int
     body: bytes
+    sent_ms: int = 0
+    """The moment of sending; 0: not told."""
 
     @property
     def is_reply(self) -> bool:
@@ -65,8 +72,12 @@ def encode_frame(
     wait_ms: int = 0,
     trace_id: int = 0,
     timestamp: int = 0,
+    sent_ms: int = 0,
 ) -> bytes:
     """The bytes of one frame; raises `ProtocolError` if it would be too large to be read."""
+    if sent_ms:
+        flags |= _HAS_MOMENT
+        body += _MOMENT.pack(sent_ms)
     length = _HEAD_AFTER_LENGTH + len(body)
     if length > FRAME_BYTES_MAX:
         raise ProtocolError(f"a message of {len(body)} bytes; at most {FRAME_BYTES_MAX} travel")
@@ -114,8 +125,17 @@ class FrameDecoder:
             _, number, flags, request_id, wait_ms, trace_id, timestamp = HEAD.unpack_from(
                 data, start
             )
-            body = bytes(data[start + HEAD.size : stop])
-            frames.append(Frame(number, flags, request_id, wait_ms, trace_id, timestamp, body))
+            sent_ms, end_of_body = 0, stop
+            if flags & _HAS_MOMENT:
+                end_of_body -= _MOMENT.size
+                if end_of_body < start + HEAD.size:
+                    raise ProtocolError("a frame that is too short for its moment of sending")
+                (sent_ms,) = _MOMENT.unpack_from(data, end_of_body)
+                flags -= _HAS_MOMENT
+            body = bytes(data[start + HEAD.size : end_of_body])
+            frames.append(
+                Frame(number, flags, request_id, wait_ms, trace_id, timestamp, body, sent_ms)
+            )
             start = stop
         return frames, start
 

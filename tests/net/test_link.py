@@ -211,3 +211,23 @@ async def test_a_callback_of_the_sweep_may_close_the_link(linked, new_answers):
         assert ours.link.sweep(trio.current_time() + 10) is None
     assert isinstance(answers.given["first"], DeadlineExceeded)
     assert answers.given["second"] is reason
+
+
+async def test_what_was_held_up_for_longer_than_it_waits_is_not_carried_out(
+    linked, new_answers, autojump_clock
+):
+    answers = new_answers()
+    async with linked() as (ours, theirs):
+        ours.ask(answers, "first")
+        await theirs.wait_asked(1)
+        ours.connection.hold()
+        ours.ask(answers, "late", wait_s=2.0)
+        ours.ask(answers, "in time", wait_s=60.0)
+        await trio.sleep(10)
+        ours.link.sweep(trio.current_time())
+        ours.connection.release()
+        await theirs.wait_asked(2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [frame.wait_ms for frame in theirs.asked][1:] == [60_000]
+    assert isinstance(answers.given["late"], DeadlineExceeded)
+    assert answers.given["late"].outcome == "unknown", "its asker cannot know"

@@ -10,6 +10,12 @@ Two bugs are left to those tests alone, since none of 60 seeds shows them under 
 a rotten row of the cluster's state that kept a node down for ever
 (`tests/cluster/test_founding.py`), and a disk rolled back over what its node had told nobody yet,
 which was an error of the simulator's (`tests/testing/test_faults.py`).
+
+Seeds 25, 81, 107, 199, 283 and 299 of the bounded load for 60 s failed before a put that the
+network held up for longer than its wait was refused (`tests/net/test_link.py`), an admitted node's
+address was remembered (`tests/cluster/test_joining.py`), who becomes a primary became a source
+(`tests/upkeep/test_completing.py`), and a proof could do without a removed primary
+(`tests/upkeep/test_forgetting.py`). A minute of each is too long to be run here.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from dynamo_py.testing.members import (
     node,
     view_of,
 )
-from dynamo_py.upkeep.forgetting import Waits
-from dynamo_py.wire.forgetting_messages import AskProof, Barrier, Confirm, Forget
+from dynamo_py.upkeep.forgetting import Waits, _obstacle
+from dynamo_py.wire.forgetting_messages import AskProof, Barrier, Confirm, Forget, Shown
 
 
 @pytest.fixture
@@ -187,6 +187,15 @@ async def test_a_primary_without_a_copy_holds_up_what_keeps_a_value(autojump_clo
         net.members[1].take(last.encoded)
         await trio.sleep(LONG_S)
         assert net.members[0].forgetting.waits() == [Waits(1, "n2, which has no copy of them yet")]
+
+
+def test_a_primary_that_is_no_member_any_more_holds_it_up_as_one_without_a_copy():
+    """It was just removed, and nobody has taken its tokens yet."""
+    view = view_of(0, set())
+    *present, removed = view.preference_list(PARTITION).primaries
+    shown = dict.fromkeys(present, Shown(1, False, ""))
+    expected = f"{view.name_of(removed)}, which has no copy of them yet"
+    assert _obstacle(view, PARTITION, shown) == expected
 
 
 async def test_a_member_that_knows_other_members_shows_nothing(autojump_clock, net):

@@ -25,7 +25,8 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "wire.json").read_
 HEAD_AFTER_LENGTH = HEAD.size - 4
 
 u8, u32, u64 = (st.integers(0, 2**bits - 1) for bits in (8, 32, 64))
-frames = st.builds(Frame, u8, u8, u32, u32, u64, u64, st.binary(max_size=200))
+flags = u8.map(lambda bits: bits & ~4)
+frames = st.builds(Frame, u8, flags, u32, u32, u64, u64, st.binary(max_size=200), u32)
 
 
 def encoded(frame: Frame) -> bytes:
@@ -37,6 +38,7 @@ def encoded(frame: Frame) -> bytes:
         wait_ms=frame.wait_ms,
         trace_id=frame.trace_id,
         timestamp=frame.timestamp,
+        sent_ms=frame.sent_ms,
     )
 
 
@@ -67,7 +69,7 @@ def test_a_frame_is_given_with_its_last_byte_and_not_before(sent):
 
 @pytest.mark.parametrize("vector", VECTORS["frames"])
 def test_the_bytes_of_a_frame_are_those_written_down(vector):
-    fields = {name: vector[name] for name in Frame._fields if name != "body"}
+    fields = {name: vector[name] for name in Frame._fields if name not in ("body", "sent_ms")}
     frame = Frame(**fields, body=bytes.fromhex(vector["body"]))
     assert encoded(frame).hex() == vector["bytes"]
     assert decoder().feed(bytes.fromhex(vector["bytes"])) == [frame]
@@ -97,6 +99,15 @@ def test_a_frame_too_large_to_be_read_is_not_made():
     assert len(encode_frame(1, body)) == FRAME_BYTES_MAX + 4
     with pytest.raises(ProtocolError):
         encode_frame(1, body + b"x")
+
+
+def test_a_moment_of_sending_follows_the_body_where_a_flag_says_so():
+    frame = encode_frame(1, b"body", sent_ms=258)
+    assert frame[5] == 4
+    assert frame[-8:] == b"body\x00\x00\x01\x02"
+    assert decoder().feed(frame) == [Frame(1, 0, 0, 0, 0, 0, b"body", 258)]
+    with pytest.raises(ProtocolError):
+        decoder().feed(encode_frame(1, b"123", flags=4))
 
 
 def test_a_broken_stream_stays_broken():
