@@ -8,7 +8,7 @@ from dynamo_py.causality.codec import (
     encode_context,
     encode_record,
 )
-from dynamo_py.causality.hlc import ClockAhead, HybridClock
+from dynamo_py.causality.hlc import ClockAhead, HybridClock, later
 from dynamo_py.causality.minter import Minter
 from dynamo_py.causality.siblings import (
     EMPTY,
@@ -36,6 +36,7 @@ __all__ = [
     "decode_record",
     "encode_context",
     "encode_record",
+    "later",
     "merge_all",
     "vector_of",
 ]

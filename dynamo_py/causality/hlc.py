@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 COUNTER_BITS = 16
+TIMESTAMP_MAX = 2**64 - 1
 AHEAD_MS_MAX = 10_000
 """A timestamp further ahead of this machine's clock than this is refused: taking it in would
 drag every clock of the cluster along with one wrong one."""
@@ -45,6 +46,15 @@ class HybridClock:
         if ahead_ms > AHEAD_MS_MAX:
             raise ClockAhead(ahead_ms)
         self._last = timestamp
+
+
+def later(now: int, seen: int) -> int:
+    """``now``, or the next timestamp after ``seen`` where that is ahead of it.
+
+    For a write whose key has seen a clock that is too far ahead to be followed: along a causal
+    chain time never runs back all the same.
+    """
+    return now if now > seen else min(seen + 1, TIMESTAMP_MAX)
 
 
 def milliseconds(timestamp: int) -> int:

@@ -210,6 +210,13 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         """Whether merging ``other`` would change nothing."""
         return self is other or self == other or self.merge(other) == self
 
+    def timestamp(self) -> int:
+        """The highest one of a sibling, or of an attempt that is remembered; else 0."""
+        highest = timestamp_of(self.superseded[-1]) if self.superseded else 0
+        for sibling in self.siblings:
+            highest = max(highest, sibling.timestamp)
+        return highest
+
     def has_write(self, write_id: bytes) -> bool:
         """Whether this write took effect here already, superseded or not, as far as is known."""
         return (

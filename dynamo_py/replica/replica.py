@@ -24,6 +24,7 @@ from dynamo_py.causality import (
     Sibling,
     decode_record,
     encode_record,
+    later,
 )
 from dynamo_py.config import HINT_BYTES_MAX, SIBLINGS_MAX, SIBLINGS_WARNING
 from dynamo_py.errors import Damaged, TooManySiblings
@@ -155,10 +156,12 @@ class Replica:
             self._refuse_too_many(held, context, write)
             dot = self._minter.mint(key, held.vector)
             self._clock.observe(context.timestamp)
+            # What is superseded is remembered by its age: what comes later has to be younger,
+            # also than the writes of a node whose clock was ahead.
             sibling = Sibling(
                 dot,
                 write.value,
-                self._clock.now(),
+                later(self._clock.now(), max(context.timestamp, held.timestamp())),
                 write.write_id,
                 write.retried,
                 write.expires_ms,

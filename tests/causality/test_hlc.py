@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamo_py.causality import ClockAhead, HybridClock
-from dynamo_py.causality.hlc import AHEAD_MS_MAX, COUNTER_BITS, milliseconds
+from dynamo_py.causality import ClockAhead, HybridClock, later
+from dynamo_py.causality.hlc import AHEAD_MS_MAX, COUNTER_BITS, TIMESTAMP_MAX, milliseconds
 
 NOON_MS = 1_700_000_000_000
 
@@ -124,3 +124,10 @@ def test_timestamps_always_rise_and_no_observation_carries_them_past_the_bound(s
         assert now > last
         assert milliseconds(now) <= latest_wall_ms + AHEAD_MS_MAX
         last = now
+
+
+def test_what_comes_after_something_seen_is_later_also_where_that_is_far_ahead():
+    ahead = stamp(NOON_MS + 3_600_000, 7)
+    assert later(stamp(NOON_MS), 0) == stamp(NOON_MS)
+    assert later(stamp(NOON_MS), ahead) == ahead + 1
+    assert later(stamp(NOON_MS), TIMESTAMP_MAX) == TIMESTAMP_MAX

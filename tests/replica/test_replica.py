@@ -15,6 +15,7 @@ from dynamo_py.causality import (
     decode_record,
     encode_record,
 )
+from dynamo_py.causality.attempts import attempt_of
 from dynamo_py.config import SIBLINGS_MAX, SIBLINGS_WARNING
 from dynamo_py.errors import (
     Damaged,
@@ -400,6 +401,21 @@ def test_where_the_last_write_wins_a_put_is_younger_than_all_it_supersedes(node)
     node.replica.write(P, KEY, last(b"after", 2), hinted_for=None, on_commit=lambda error: None)
     (sibling,) = copy_of(node).siblings
     assert (sibling.value, sibling.timestamp > stamp) == (b"after", True)
+
+
+def test_what_is_superseded_is_remembered_also_after_writes_of_a_clock_that_was_far_ahead(node):
+    """A retry of it that comes later would be a second value else."""
+    first = put(node, b"first", 1).record
+    stamp = first.siblings[0].timestamp + (3_600_000 << 16)
+    memory = [attempt_of(stamp + number, b"%016d" % number) for number in range(8)]
+    ahead = Record(first.vector, first.siblings, (), tuple(memory))
+    node.store.rows[Space.RECORDS, P, KEY] = encode_record(ahead)
+    put(node, b"blind", 2)
+    # A node's clock takes no notice of what is too far ahead; the one of this test would raise.
+    seen = msgspec.structs.replace(copy_of(node).context(), timestamp=0)
+    put(node, b"last", 3, context=seen)
+    assert copy_of(node).has_write((2).to_bytes(16, "big"))
+    assert values_in(put(node, b"blind", 2, retried=True).record) == {b"last"}
 
 
 def test_where_the_last_write_wins_the_client_is_not_told_that_it_has_seen_what_it_has_not(node):
