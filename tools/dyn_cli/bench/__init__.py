@@ -1,0 +1,1 @@
+"""`dyn-cli bench`: loads, and what they cost."""
