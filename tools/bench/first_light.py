@@ -18,7 +18,7 @@ import trio
 import dynamo_py
 from bench.clusters import temporary_cluster
 from bench.load import Phase, closed_loop
-from bench.processes import cpu_seconds
+from dyn_cli.bench.processes import cpu_seconds
 from dyn_cli.dev.cluster import DevCluster
 
 Operation = Callable[[int], Awaitable[object]]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from dyn_cli.bench.commands import bench_commands
 from dyn_cli.buckets import bucket_commands
 from dyn_cli.changes import clear, commit, join, leave, plan, remove, replace
 from dyn_cli.cluster import cluster_commands
@@ -49,6 +50,7 @@ for command in (
     repair,
     check,
     cluster_commands,
+    bench_commands,
 ):
     cli.add_command(command)
 

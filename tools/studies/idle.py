@@ -16,7 +16,7 @@ import click
 import trio
 
 from bench.clusters import temporary_cluster
-from bench.processes import cpu_seconds
+from dyn_cli.bench.processes import cpu_seconds
 from dyn_cli.dev.cluster import DevCluster
 from dynamo_py.client.connecting import connect
 from studies.at_rest import demand_filled
