@@ -46,8 +46,8 @@ check: lint types imports ## lint, types and import rules alone
 up: $(RUN_READY) ## a dev cluster of three nodes that stays, until Ctrl-C
 	@$(BIN)/dyn-cli dev up
 
-bench: $(RUN_READY) ## puts and gets per second on three nodes of this machine
-	@$(BIN)/python -m bench.first_light
+bench: $(TEST_READY) ## a short standard set on three nodes of this machine: OPTIONS=
+	@$(BIN)/python -m bench.standard $(OPTIONS)
 
 SEED ?= 1
 FROM ?= 1

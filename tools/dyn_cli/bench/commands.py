@@ -229,15 +229,17 @@ def _run(
 def _show(settings: Settings, rows: Sequence[Row]) -> None:
     import msgspec
 
+    from dyn_cli.bench.medians import median_rows
     from dyn_cli.bench.results import Results, this_machine
     from dyn_cli.bench.table import COLUMNS, LEGEND, cells, remarks
 
     if settings.is_json:
         print_json(msgspec.to_builtins(Results(machine=this_machine(), rows=tuple(rows))))
         return
-    print_table(COLUMNS, [cells(row) for row in rows])
+    medians = median_rows(rows)
+    print_table(COLUMNS, [cells(row) for row in medians])
     print_text(LEGEND)
-    for remark in remarks(rows):
+    for remark in remarks(medians):
         note(remark)
 
 
