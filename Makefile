@@ -15,6 +15,7 @@ INSTALL := $(BIN)/python -m pip install -qq --no-deps --no-compile --no-input \
 # Each is touched when its set-up is complete, and is older than its causes when it is not.
 RUN_READY := $(VENV)/ready-to-run
 TEST_READY := $(VENV)/ready-to-test
+PEERS_READY := $(VENV)/ready-for-peers
 
 # Off are the optional rules (ASYNC106, ASYNC9…); ASYNC109, of which ruff knows where it holds;
 # ASYNC114, since `run` is a common name; and ASYNC124, which wants an `async def` without `await`
@@ -30,7 +31,7 @@ PYTHON = $(shell for candidate in python3.14 python3.13 python3.12 python3.11 py
 	$$candidate -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' \
 		2>/dev/null && { command -v $$candidate; break; }; done)
 
-.PHONY: help bench demo test check lint ruff types imports tests up clean \
+.PHONY: help bench bench-peers demo test check lint ruff types imports tests up clean \
 	sim sim-many sim-same sim-mutants gossip-study claim-table
 
 help: ## list the targets
@@ -48,6 +49,9 @@ up: $(RUN_READY) ## a dev cluster of three nodes that stays, until Ctrl-C
 
 bench: $(TEST_READY) ## a short standard set on three nodes of this machine: OPTIONS=
 	@$(BIN)/python -m bench.standard $(OPTIONS)
+
+bench-peers: $(PEERS_READY) ## etcd and Valkey beside the store, in turns (some minutes): OPTIONS=
+	@$(BIN)/python -m bench.peers.compare $(OPTIONS)
 
 SEED ?= 1
 FROM ?= 1
@@ -115,4 +119,8 @@ $(RUN_READY): $(BIN)/python requirements.txt pyproject.toml
 
 $(TEST_READY): requirements-dev.txt $(RUN_READY)
 	@$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(PEERS_READY): requirements-peers.txt $(TEST_READY)
+	@$(INSTALL) --require-hashes -r requirements-peers.txt
 	@touch $@

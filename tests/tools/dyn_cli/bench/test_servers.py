@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 import trio
@@ -50,7 +51,7 @@ async def test_commits_are_read_from_the_metrics_page():
         await stream.aclose()
 
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, serve, 0)
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
         (sample,) = await sampled([Server("n1", os.getpid(), f"127.0.0.1:{port}")])
         nursery.cancel_scope.cancel()
