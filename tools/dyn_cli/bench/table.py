@@ -81,7 +81,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 def shown(row: Row) -> str:
     """A row in one line, while others are still to come."""
     return (
-        f"{row.target} {row.workload}, {_under_way(row)} under way, {row.value_bytes:,} B, turn"
+        f"{row.target} {row.workload}, {row.value_bytes:,} B, under way {_under_way(row)}, turn"
         f" {row.turn}: {row.per_second:,.0f}/s, p50 {number(row.latency.percentile_ms(50), 2)},"
         f" p99 {number(row.latency.percentile_ms(99), 2)} ms"
     )
