@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from dyn_cli.bench.histogram import Histogram
 from dyn_cli.bench.results import (
+    Latency,
+    Machine,
     Results,
     Row,
     ServerCost,
@@ -102,3 +105,9 @@ def test_remarks_are_made_only_where_there_is_something_to_say():
         "1 put left a record with several values",
         "3 reads found nothing",
     ]
+
+
+@pytest.mark.parametrize("struct", [Results, Machine, Row, Latency, ServerCost])
+def test_the_documentation_names_each_field(struct):
+    text = (Path(__file__).parents[4] / "docs" / "BENCH.md").read_text(encoding="utf-8")
+    assert [name for name in struct.__struct_fields__ if f'"{name}"' not in text] == []
