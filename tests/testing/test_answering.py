@@ -42,11 +42,16 @@ class Scene:
         return sum([await self.puts.get(self.client, key) is not None for key in KEYS])
 
 
-def simulate(main):
+def simulate(main, *, seed=1):
     async def on_scene(sim):
         return await main(Scene(sim))
 
-    return Simulation(seed=1, nodes=5, partitions=PARTITIONS).run(on_scene)
+    return Simulation(seed=seed, nodes=5, partitions=PARTITIONS).run(on_scene)
+
+
+def simulate_some(main):
+    """What is found in any of a few courses: who is asked for a key, and when, is chance."""
+    return [line for seed in range(1, 9) for line in simulate(main, seed=seed)]
 
 
 async def meet_trouble(scene: Scene) -> list[str]:
@@ -66,7 +71,7 @@ async def meet_trouble(scene: Scene) -> list[str]:
 
 
 def test_of_reads_as_they_should_be_nothing_is_found():
-    assert simulate(meet_trouble) == []
+    assert simulate_some(meet_trouble) == []
 
 
 def test_a_node_that_does_not_show_its_hints_is_found(monkeypatch):
@@ -74,7 +79,7 @@ def test_a_node_that_does_not_show_its_hints_is_found(monkeypatch):
         return replica.get(partition, key), ()
 
     monkeypatch.setattr(Replica, "read", read_without)
-    found = simulate(meet_trouble)
+    found = simulate_some(meet_trouble)
     assert found
     assert all(" misses c-" in line for line in found)
 
