@@ -249,10 +249,7 @@ class Node:
             discard=partial(self.background.discard, self.committer),
         )
         self._admissions = Admissions(
-            state,
-            lambda: self.view,
-            remember=self.membership.remember,
-            is_serving=self._is_serving,
+            state, lambda: self.view, remember=self.membership.remember, is_serving=self._is_serving
         )
         self._assemble_requests(peers)
         self._is_assembled = True
@@ -271,6 +268,7 @@ class Node:
             clock=clock,
             alarms=self._alarms,
             slow=slow,
+            is_complete=self.completeness.is_complete,
         )
         self._administration = Administration(
             self.membership,

@@ -28,8 +28,12 @@ def coordinator_of(
     clock: Clock,
     alarms: Alarms,
     slow: SlowRequests,
+    is_complete: Callable[[int], bool],
 ) -> Coordinator:
-    """The coordinator of the node that has these parts; ``slow`` is told of slow requests."""
+    """The coordinator of the node that has these parts; ``slow`` is told of slow requests.
+
+    ``is_complete`` says of a partition whether the node's copy of it may vote.
+    """
     monotonic, wall_ms = clock.monotonic, clock.wall_ms
     reader = Reader(
         peers,
@@ -48,6 +52,7 @@ def coordinator_of(
         is_durable=config.durability == "commit",
         alarms=alarms,
         slow=slow,
+        is_complete=is_complete,
     )
     return Coordinator(
         reader,

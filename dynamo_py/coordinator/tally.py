@@ -36,19 +36,22 @@ class WriteTally:
         """How many places have the record."""
         self.primaries = 0
         """How many primaries themselves have the record."""
+        self.voters = 0
+        """How many of those may vote."""
 
     def asked(self, place: int, node: bytes) -> None:
         """``node`` was sent the record, for ``place``."""
         self._places[place].asked.add(node)
 
-    def acked(self, place: int, node: bytes) -> None:
-        """``node`` has stored the record."""
+    def acked(self, place: int, node: bytes, *, is_complete: bool = True) -> None:
+        """``node`` has stored the record; ``is_complete``: its copy may vote."""
         found = self._places[place]
         assert node in found.asked, "nobody acknowledges what it was not asked"
         found.asked.discard(node)
         if node not in found.acked:
             self.filled += not found.acked
             self.primaries += node == found.primary
+            self.voters += node == found.primary and is_complete
             found.acked.append(node)
 
     def failed(self, place: int, node: bytes) -> None:
@@ -76,8 +79,13 @@ class WriteTally:
 
     @property
     def is_degraded(self) -> bool:
-        """Whether fewer primaries took the record than the answers that were asked for."""
-        return self.primaries < self._needs.answers
+        """Whether fewer primaries that may vote took it than the answers that were asked for.
+
+        Others do not count: by a walk of before they may be none, and whoever reads by that one,
+        cut off from those who know better, does not ask them. Before a copy may vote all who were
+        primaries have met the new walk.
+        """
+        return self.voters < self._needs.answers
 
     @property
     def required(self) -> int:

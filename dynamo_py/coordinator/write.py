@@ -59,7 +59,10 @@ class Writer:
         alarms: Alarms,
         is_durable: bool,
         slow: SlowRequests,
+        is_complete: Callable[[int], bool] = lambda partition: True,
     ) -> None:
+        """``is_complete`` says of a partition whether this node's copy of it may vote."""
+        self._is_complete = is_complete
         self._replica = replica
         self._peers = peers
         self._config = config
@@ -102,7 +105,14 @@ class Writer:
         )
         trail = Trail("put", self._monotonic)
         under_way = _WriteUnderWay(
-            view, partition, put.key, WriteTally(primaries, needs), self._peers, trace_id, trail
+            view,
+            partition,
+            put.key,
+            WriteTally(primaries, needs),
+            self._peers,
+            trace_id,
+            trail,
+            self._is_complete,
         )
         wait_s = max(0.0, deadline - self._monotonic())
         if not wait_s:
@@ -139,7 +149,9 @@ class _WriteUnderWay:
         peers: Peers,
         trace_id: int,
         trail: Trail,
+        is_complete: Callable[[int], bool],
     ) -> None:
+        self._is_complete = is_complete
         route = view.route(partition)
         self._view = view
         self._partition = partition
@@ -278,11 +290,12 @@ class _WriteUnderWay:
 
     def _on_commit(self, place: int, error: StorageError | None) -> None:
         self._is_settled_here = True
-        self._on_reply(place, self._view.me, error or ReplicaAck(durable=True))
+        is_complete = self._is_complete(self._partition)
+        self._on_reply(place, self._view.me, error or ReplicaAck(True, is_complete))
 
     def _on_reply(self, place: int, node: bytes, reply: Message | DynamoError) -> None:
         if isinstance(reply, ReplicaAck):
-            self._tally.acked(place, node)
+            self._tally.acked(place, node, is_complete=reply.complete)
             self._trail.mark("stored", node)
         else:
             self._tally.failed(place, node)

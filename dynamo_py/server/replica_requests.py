@@ -134,7 +134,8 @@ class ReplicaRequests:
             return
 
         def on_commit(error: StorageError | None) -> None:
-            reply(error or ReplicaAck(self._is_durable))
+            is_complete = self._completeness.is_complete(put.partition)
+            reply(error or ReplicaAck(self._is_durable, is_complete))
 
         self._replica.merge(
             put.partition, put.key, put.record, hinted_for=put.hinted_for, on_commit=on_commit

@@ -341,6 +341,8 @@ class ReplicaAck(Message, frozen=True):
     """``record`` is stored. ``durable``: an fsync has happened since."""
 
     durable: bool
+    complete: bool = True
+    """Whether the copy may vote, or else is only just being completed."""
 
 
 class ReplicaGet(Message, frozen=True):

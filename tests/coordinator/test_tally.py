@@ -103,6 +103,18 @@ def test_a_write_is_degraded_where_fewer_primaries_than_w_took_it():
     assert not tally.is_degraded
 
 
+def test_a_write_is_degraded_where_fewer_that_may_vote_took_it():
+    """Who reads by a walk of before may not know of a primary that is still to be completed."""
+    tally = WriteTally(PRIMARIES[:3], Needs(2, 2))
+    for place, node in ((0, b"p0"), (1, b"p1")):
+        tally.asked(place, node)
+        tally.acked(place, node, is_complete=place > 0)
+    assert (tally.is_met, tally.primaries, tally.is_degraded) == (True, 2, True)
+    tally.asked(2, b"p2")
+    tally.acked(2, b"p2")
+    assert not tally.is_degraded
+
+
 def test_a_holder_of_two_places_is_named_once():
     tally = WriteTally(PRIMARIES[:2], Needs(2, 0))
     for place in (0, 1):

@@ -166,7 +166,9 @@ async def test_what_is_sent_to_the_gainers_is_the_merged_record(found, node_id):
 
 @pytest.mark.parametrize("is_held", [False, True], ids=["new", "held"])
 @pytest.mark.parametrize(
-    ("kind", "answer"), [(ReplicaPut, ReplicaAck(True)), (HandOff, Done())], ids=["put", "hint"]
+    ("kind", "answer"),
+    [(ReplicaPut, ReplicaAck(True, complete=False)), (HandOff, Done())],
+    ids=["put", "hint"],
 )
 async def test_coordinators_exchanges_and_hints_that_come_home_wait_for_the_gainers(
     found, node_id, kind, answer, is_held
