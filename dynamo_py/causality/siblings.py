@@ -211,7 +211,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         return self is other or self == other or self.merge(other) == self
 
     def timestamp(self) -> int:
-        """The highest one of a sibling, or of an attempt that is remembered; else 0."""
+        """The highest timestamp of a sibling or of a remembered attempt; 0 where there is none."""
         highest = timestamp_of(self.superseded[-1]) if self.superseded else 0
         for sibling in self.siblings:
             highest = max(highest, sibling.timestamp)
