@@ -213,10 +213,14 @@ class Link:
         if frame.timestamp:
             self._timestamps.observe(frame.timestamp)
         if not frame.is_reply:
-            if self._is_too_late(frame):
-                self.fail(frame, DeadlineExceeded("nobody waits for this any more"))
-            else:
-                self._handle(self, frame)
+            held_ms = self._held_ms(frame)
+            if held_ms:
+                if held_ms >= frame.wait_ms:
+                    self.fail(frame, DeadlineExceeded("nobody waits for this any more"))
+                    return
+                # What is asked of others on its behalf ends with it.
+                frame = frame._replace(wait_ms=frame.wait_ms - held_ms)
+            self._handle(self, frame)
             return
         if frame.flags & ~REPLY and self.on_stale_ring is not None:
             self.on_stale_ring()
@@ -229,11 +233,11 @@ class Link:
         del self._pending[frame.request_id]
         waiting[1](answer)
 
-    def _is_too_late(self, frame: Frame) -> bool:
-        """Whether the asking side has given up before the request came."""
+    def _held_ms(self, frame: Frame) -> int:
+        """How much of its wait a request has lost on its way, in whole milliseconds."""
         if not frame.sent_ms or not frame.wait_ms:
-            return False
-        return self._lateness.held_ms(frame.sent_ms, self._monotonic()) >= frame.wait_ms
+            return 0
+        return int(self._lateness.held_ms(frame.sent_ms, self._monotonic()))
 
     async def _write(self) -> None:
         try:
