@@ -8,7 +8,7 @@ from dynamo_py.causality.codec import (
     encode_context,
     encode_record,
 )
-from dynamo_py.causality.hlc import ClockAhead, HybridClock, later
+from dynamo_py.causality.hlc import ClockAhead, HybridClock, later, timestamp_at
 from dynamo_py.causality.minter import Minter
 from dynamo_py.causality.siblings import (
     EMPTY,
@@ -38,5 +38,6 @@ __all__ = [
     "encode_record",
     "later",
     "merge_all",
+    "timestamp_at",
     "vector_of",
 ]

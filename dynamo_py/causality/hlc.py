@@ -57,6 +57,11 @@ def later(now: int, seen: int) -> int:
     return now if now > seen else min(seen + 1, TIMESTAMP_MAX)
 
 
+def timestamp_at(wall_ms: int) -> int:
+    """The least timestamp of a millisecond since 1970."""
+    return wall_ms << COUNTER_BITS
+
+
 def milliseconds(timestamp: int) -> int:
     """The wall-clock part of a timestamp, in milliseconds since 1970."""
     return timestamp >> COUNTER_BITS

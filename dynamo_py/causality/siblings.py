@@ -40,6 +40,7 @@ from typing import Annotated
 import msgspec
 
 from dynamo_py.causality.attempts import (
+    ATTEMPTS_MAX,
     Attempt,
     attempt_of,
     has_attempt_of,
@@ -224,6 +225,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
             or any(s.write_id == write_id for s in self.siblings)
             or has_attempt_of(self.superseded, write_id)
         )
+
+    def may_lack_since(self, timestamp: int) -> bool:
+        """Whether a superseded attempt of ``timestamp`` or later may not be remembered any more."""
+        is_full = len(self.superseded) == ATTEMPTS_MAX
+        return is_full and timestamp_of(self.superseded[0]) > timestamp
 
     def sibling_of(self, write_id: bytes) -> Sibling | None:
         """The first sibling that the write ``write_id`` put here; None if it holds none."""

@@ -184,7 +184,8 @@ class RemoteRequests:
 
     async def ask(self, message: Message, *, timeout_s: float) -> Message:
         """Ask one node after the other until one answers, or the time is up."""
-        deadline = self._monotonic() + timeout_s
+        begun = self._monotonic()
+        deadline = begun + timeout_s
         attempt_s = max(ATTEMPT_S_MIN, timeout_s * ATTEMPT_SHARE)
         last: DynamoError | None = None
         most_telling: DynamoError | None = None
@@ -196,9 +197,8 @@ class RemoteRequests:
                 if wait_s <= 0:
                     break
                 try:
-                    reply = await self._links.ask(
-                        address, _attempt(message, attempt), wait_s=wait_s
-                    )
+                    its_attempt = _attempt(message, attempt, self._monotonic() - begun)
+                    reply = await self._links.ask(address, its_attempt, wait_s=wait_s)
                 except DynamoError as error:
                     if not error.retryable:
                         raise
@@ -234,8 +234,10 @@ class RemoteRequests:
         await trio.sleep(max(0.0, min(deadline - self._monotonic(), jittered_s)))
 
 
-def _attempt(message: Message, attempt: int) -> Message:
-    if attempt and isinstance(message, Put | ChangeMember | CommitChanges):
+def _attempt(message: Message, attempt: int, age_s: float) -> Message:
+    if attempt and isinstance(message, Put):
+        return msgspec.structs.replace(message, attempt=attempt, age_ms=math.ceil(age_s * 1000))
+    if attempt and isinstance(message, ChangeMember | CommitChanges):
         return msgspec.structs.replace(message, attempt=attempt)
     return message
 

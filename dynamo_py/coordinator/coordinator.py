@@ -11,6 +11,7 @@ it knows of the others: nobody mints a write a second time that a quorum could t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -104,12 +105,13 @@ class Coordinator:
             await self._check_absent(put, deadline, trace_id)
 
         partition = self._view().partition_of(put.key)
+        arrived_s = self._monotonic()
         for plans in range(PLANS_MAX):
-            if plans:  # The plan before may have left its record somewhere.
-                put = msgspec.structs.replace(put, attempt=put.attempt + 1)
+            # The plan before may have left its record somewhere.
+            planned = self._repeated(put, put.attempt + plans, arrived_s) if plans else put
             try:
                 return await self._put_by(
-                    self._view(), partition, put, deadline, trace_id, is_forwarded
+                    self._view(), partition, planned, deadline, trace_id, is_forwarded
                 )
             except WalkChanged:
                 continue
@@ -150,7 +152,7 @@ class Coordinator:
         self, view: ClusterView, partition: int, put: Put, deadline: float, trace_id: int
     ) -> Stored:
         """Let a primary coordinate; where none answers, do it here."""
-        attempt = put.attempt
+        arrived_s, attempt = self._monotonic(), put.attempt
         unreached: list[bytes] = []
         silent: list[bytes] = []
         for node in view.route(partition).primaries:
@@ -160,7 +162,7 @@ class Coordinator:
             try:
                 reply = await self._links.ask(
                     view.address_of(node),
-                    msgspec.structs.replace(put, attempt=attempt),
+                    self._repeated(put, attempt, arrived_s) if attempt else put,
                     wait_s=wait_s,
                     trace_id=trace_id,
                 )
@@ -173,7 +175,7 @@ class Coordinator:
                 kind = type(reply).__name__
                 raise ProtocolError(f"a put was answered by a {kind}", outcome="unknown")
             return reply
-        here = msgspec.structs.replace(put, attempt=attempt)
+        here = self._repeated(put, attempt, arrived_s) if attempt else put
         try:
             return await self._coordinate(
                 view, partition, here, deadline, trace_id, (*unreached, *silent)
@@ -195,7 +197,9 @@ class Coordinator:
         """Mint here, or store and send once more what an earlier attempt has made."""
         found = None
         if put.attempt and not self._writer.knows(partition, put):
+            arrived_s = self._monotonic()
             found = await self._find_earlier(view, partition, put, deadline, trace_id)
+            put = self._repeated(put, put.attempt, arrived_s)
         return await self._writer.write(
             view,
             partition,
@@ -205,6 +209,11 @@ class Coordinator:
             unanswered=unanswered,
             found=found,
         )
+
+    def _repeated(self, put: Put, attempt: int, arrived_s: float) -> Put:
+        """``put``, which arrived at ``arrived_s``, as it is now: an attempt after others."""
+        age_ms = put.age_ms + math.ceil((self._monotonic() - arrived_s) * 1000)
+        return msgspec.structs.replace(put, attempt=attempt, age_ms=age_ms)
 
     async def _find_earlier(
         self, view: ClusterView, partition: int, put: Put, deadline: float, trace_id: int

@@ -95,12 +95,14 @@ class Writer:
         """
         primaries = view.route(partition).primaries
         needs = needs_of_write(put.quorum, len(primaries), is_durable=self._is_durable)
+        now_ms = self._wall_ms()
         write = Write(
             decode_context(put.context),
             put.value,
             put.write_id,
             put.attempt > 0,
-            self._wall_ms() + put.ttl_ms if put.ttl_ms else 0,
+            now_ms + put.ttl_ms if put.ttl_ms else 0,
+            now_ms - put.age_ms if put.age_ms else 0,
             is_last_write_wins(view.buckets.of_key(put.key)),
         )
         trail = Trail("put", self._monotonic)

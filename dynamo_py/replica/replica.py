@@ -25,9 +25,10 @@ from dynamo_py.causality import (
     decode_record,
     encode_record,
     later,
+    timestamp_at,
 )
 from dynamo_py.config import HINT_BYTES_MAX, SIBLINGS_MAX, SIBLINGS_WARNING
-from dynamo_py.errors import Damaged, TooManySiblings
+from dynamo_py.errors import Damaged, DeadlineExceeded, TooManySiblings
 from dynamo_py.replica.crowded import CrowdedKeys
 from dynamo_py.replica.forgettable import is_gone_at, trimmed
 from dynamo_py.replica.hash_tree import digest_of
@@ -51,6 +52,8 @@ class Write(NamedTuple):
     write_id: bytes
     retried: bool
     expires_ms: int
+    begun_ms: int = 0
+    """Of one that is retried, when its first attempt was sent, since 1970; 0: not known."""
     is_last_alone: bool = False
     """Whether readers see the last write alone: it supersedes whatever is known here then."""
 
@@ -142,7 +145,8 @@ class Replica:
 
         A write that is here already is not written twice: the record is stored as it is. With
         ``hinted_for`` it goes into the hint for that node, since this node is no primary.
-        Raises `TooManySiblings` (a tombstone never does), and what the store raises.
+        Raises `TooManySiblings` (a tombstone never does), `DeadlineExceeded` for one that is
+        retried so late that nothing tells whether it happened, and what the store raises.
         """
         copy = self._copy_or_nothing(partition, key)
         held = self._known(partition, key, copy)
@@ -154,6 +158,7 @@ class Replica:
             if write.is_last_alone:
                 context = context.merge(held.context())
             self._refuse_too_many(held, context, write)
+            _refuse_too_late(held, write)
             dot = self._minter.mint(key, held.vector)
             self._clock.observe(context.timestamp)
             # What is superseded is remembered by its age: what comes later has to be younger,
@@ -334,6 +339,15 @@ def _nowhere_else(partition: int, key: bytes, encoded: bytes, on_commit: OnCommi
 
 def _ignore(error: object) -> None:
     """What could not be forgotten is still there."""
+
+
+def _refuse_too_late(held: Record, write: Write) -> None:
+    """It may have happened, been superseded and been forgotten since; its value would come back."""
+    if write.begun_ms and held.may_lack_since(timestamp_at(write.begun_ms)):
+        raise DeadlineExceeded(
+            "since the first attempt so much was written to this key that nothing tells whether it"
+            " happened, so it was not repeated: read the key before you write again"
+        )
 
 
 def _seen(context: Context, sibling: Sibling | None) -> Context:

@@ -30,9 +30,6 @@ class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """What all messages have in common: frozen, positional, strict."""
 
 
-# --- the handshake -------------------------------------------------------------------------
-
-
 class Hello(Message, frozen=True):
     """The first frame of whoever connects. ``proof`` is kept for credentials."""
 
@@ -104,6 +101,8 @@ class Put(Message, frozen=True):
     """The digest of the table that the client routed by."""
     if_absent: bool = False
     ttl_ms: Span = 0
+    age_ms: Span = 0
+    """How long ago its first attempt was sent; 0 where this is the first."""
 
 
 class Hinted(NamedTuple):

@@ -38,6 +38,11 @@ def short_attempts(monkeypatch):
     monkeypatch.setattr(requests_module, "ATTEMPT_SHARE", 0.01)
 
 
+def without_age(asked: Put) -> Put:
+    """All that an attempt is but for the time since the first one."""
+    return msgspec.structs.replace(asked, age_ms=0)
+
+
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait until the other tasks have made it so."""
     while not is_so():
@@ -117,8 +122,10 @@ async def test_a_write_that_may_have_happened_is_repeated_as_the_same_write(
         message = put(requests)
         assert await requests.ask(message, timeout_s=PLENTY_S) == STORED
         assert one.asked == [message]
-        assert two.asked == [msgspec.structs.replace(message, attempt=1)]
-        assert three.asked == [msgspec.structs.replace(message, attempt=2)]
+        assert [without_age(asked) for asked in (*two.asked, *three.asked)] == [
+            msgspec.structs.replace(message, attempt=attempt) for attempt in (1, 2)
+        ]
+        assert 0 < two.asked[0].age_ms <= three.asked[0].age_ms < PLENTY_S * 1000
 
 
 async def test_a_write_that_did_not_happen_is_no_second_attempt(running_cluster):
@@ -154,7 +161,9 @@ async def test_a_node_that_says_nothing_leaves_time_for_another(running_cluster)
         one.script = lambda message: None
         message = put(requests)
         assert await requests.ask(message, timeout_s=PLENTY_S) == STORED
-        assert two.asked == [msgspec.structs.replace(message, attempt=1)]
+        (repeated,) = two.asked
+        assert without_age(repeated) == msgspec.structs.replace(message, attempt=1)
+        assert repeated.age_ms >= 200, "since it was sent first"
         # It is asked last from now on.
         assert await requests.ask(put(requests), timeout_s=PLENTY_S) == STORED
         assert len(one.asked) == 1
@@ -170,7 +179,8 @@ async def test_a_lost_link_in_the_middle_of_a_write_is_a_second_attempt(running_
         one.script = cut
         message = put(requests)
         assert await requests.ask(message, timeout_s=PLENTY_S) == STORED
-        assert two.asked == [msgspec.structs.replace(message, attempt=1)]
+        (repeated,) = two.asked
+        assert without_age(repeated) == msgspec.structs.replace(message, attempt=1)
 
 
 async def test_nothing_is_said_until_the_deadline_and_the_outcome_is_unknown(running_cluster):

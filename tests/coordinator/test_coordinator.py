@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import trio
 
-from dynamo_py.causality import Dot, Sibling, decode_record, encode_record
+from dynamo_py.causality import Dot, Sibling, decode_record, encode_record, timestamp_at
+from dynamo_py.causality.attempts import ATTEMPTS_MAX
 from dynamo_py.config import VALUE_BYTES_MAX
+from dynamo_py.coordinator.coordinator import FORWARD_S
 from dynamo_py.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -62,6 +64,28 @@ async def test_a_primary_that_may_have_written_makes_the_next_attempt_a_repeated
     await outsider.put()
     assert [(k, put.attempt) for k, put in outsider.links.asked] == [(0, 0), (1, 1), (2, 2)]
     assert {put.write_id for _, put in outsider.links.asked} == {bytes(16)}
+
+
+async def test_every_attempt_says_how_old_the_first_one_is(outsider, autojump_clock):
+    outsider.links.answers.update({0: None, 1: LOST, 2: STORED})
+    await outsider.put(attempt=3, age_ms=700)
+    first, second, third = (put.age_ms for _, put in outsider.links.asked)
+    assert 700 <= first < 710
+    waited_ms = FORWARD_S * 1000
+    assert 700 + waited_ms <= second <= third < 720 + waited_ms
+
+
+async def test_what_others_may_have_forgotten_is_not_minted_by_a_repeat(world, key, autojump_clock):
+    record = decode_record(world.record(b"0", 1))
+    for number in range(1, ATTEMPTS_MAX + 2):
+        dot, timestamp = Dot(9, 1, number), timestamp_at(1_700_000_000_000) + number
+        sibling = Sibling(dot, b"%d" % number, timestamp, bytes([number] * 16))
+        record = record.update(record.context(), sibling)
+    world[1].record = encode_record(record)
+    with pytest.raises(DeadlineExceeded, match="not repeated") as caught:
+        await world.put(b"again", write_id=REPEATED, attempt=1, age_ms=1)
+    assert caught.value.outcome == "unknown"
+    assert b"again" not in world.values_of(world.replica.get(0, key))
 
 
 async def test_a_primary_that_is_believed_down_is_not_asked(make_world, autojump_clock):

@@ -139,7 +139,7 @@ def test_a_body_without_the_later_fields_has_their_defaults():
     put = vector_message("Put")
     body = msgspec.msgpack.encode([getattr(put, n) for n in put.__struct_fields__[:7]])
     assert decode_body(NUMBERS[Put], body) == msgspec.structs.replace(
-        put, if_absent=False, ttl_ms=0
+        put, if_absent=False, ttl_ms=0, age_ms=0
     )
 
 
