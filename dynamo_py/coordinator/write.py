@@ -102,7 +102,7 @@ class Writer:
             put.write_id,
             put.attempt > 0,
             now_ms + put.ttl_ms if put.ttl_ms else 0,
-            now_ms - put.age_ms if put.age_ms else 0,
+            now_ms - put.age_ms if put.attempt else 0,
             is_last_write_wins(view.buckets.of_key(put.key)),
         )
         trail = Trail("put", self._monotonic)

@@ -22,6 +22,11 @@ _CYCLE_MS = 1 << 32
 """The moments of sending begin anew from 0 after so long."""
 
 
+def moment_ms(now_s: float) -> int:
+    """The moment of sending that a frame carries: never 0, which says nothing."""
+    return int(now_s * 1000) % _CYCLE_MS or 1
+
+
 class _Least(NamedTuple):
     """The least difference of a window, and when it was met."""
 
@@ -34,13 +39,21 @@ class _Least(NamedTuple):
 
 
 class Lateness:
-    """The frames of one connection, judged by those before."""
+    """The frames of one connection, judged by those before; the first is the greeting.
+
+    That one was not held up for longer than a greeting may take.
+    """
 
     def __init__(self) -> None:
         self._first: float | None = None
         self._windows: list[_Least] = []
         """Of the last window and of the one before, the least difference there was."""
         self._began_s = -math.inf
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the other side tells its moments of sending."""
+        return self._first is not None
 
     def held_ms(self, sent_ms: int, now_s: float) -> float:
         """By how many milliseconds a frame that arrives now was held up, at the least.

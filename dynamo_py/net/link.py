@@ -25,7 +25,7 @@ from dynamo_py.errors import (
     Overloaded,
     ProtocolError,
 )
-from dynamo_py.net.lateness import Lateness
+from dynamo_py.net.lateness import Lateness, moment_ms
 from dynamo_py.net.signal import Signal
 from dynamo_py.wire.codec import decode_body, encode_body
 from dynamo_py.wire.failures import to_error, to_message
@@ -75,8 +75,12 @@ class Link:
         monotonic: Callable[[], float],
         timestamps: Timestamps,
         handle: Callable[[Link, Frame], None],
+        lateness: Lateness | None = None,
     ) -> None:
-        """``handle`` is called, inline, with each request that comes in; it must not block."""
+        """``handle`` is called, inline, with each request that comes in; it must not block.
+
+        ``lateness`` has met the other side's greeting.
+        """
         self.connection = connection
         self._decoder = decoder
         self._monotonic = monotonic
@@ -89,7 +93,7 @@ class Link:
         self._wake = Signal()
         self._scope = trio.CancelScope()
         self._lost: DynamoError | None = None
-        self._lateness = Lateness()
+        self._lateness = lateness or Lateness()
         self.on_stale_ring: Callable[[], None] | None = None
 
     # --- asking and answering: plain calls, from the event loop's thread ---------------------
@@ -117,7 +121,7 @@ class Link:
                 wait_ms=int(max(1, min(wait_s * 1000, 0xFFFF_FFFF))),
                 trace_id=trace_id,
                 timestamp=self._timestamps.now(),
-                sent_ms=int(now_s * 1000) & 0xFFFF_FFFF or 1,
+                sent_ms=moment_ms(now_s),
             )
         except ProtocolError as error:
             on_reply(error)
@@ -219,7 +223,7 @@ class Link:
                     self.fail(frame, DeadlineExceeded("nobody waits for this any more"))
                     return
                 # What is asked of others on its behalf ends with it.
-                frame = frame._replace(wait_ms=frame.wait_ms - held_ms)
+                frame = frame._replace(wait_ms=frame.wait_ms - held_ms, held_ms=held_ms)
             self._handle(self, frame)
             return
         if frame.flags & ~REPLY and self.on_stale_ring is not None:

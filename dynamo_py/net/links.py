@@ -201,11 +201,11 @@ class Links:
 
     async def _connect_once(self, destination: _Destination) -> bool:
         """Dial, and serve the link until it is lost; whether there was one."""
-        address = destination.address
+        address, monotonic = destination.address, self._environment.clock.monotonic
         try:
             connection = await self._environment.transport.connect(address)
             try:
-                _, decoder = await greet(connection, self._hello())
+                _, incoming = await greet(connection, self._hello(), monotonic=monotonic)
             except BaseException:
                 with trio.CancelScope(shield=True):
                     await connection.aclose()
@@ -219,10 +219,11 @@ class Links:
             return False
         link = Link(
             connection,
-            decoder,
-            monotonic=self._environment.clock.monotonic,
+            incoming.decoder,
+            monotonic=monotonic,
             timestamps=self._timestamps,
             handle=self._handle,
+            lateness=incoming.lateness,
         )
         link.on_stale_ring = self._on_stale_ring
         destination.refusal = None

@@ -76,10 +76,11 @@ class Listener:
 
     async def _serve(self, connection: Connection) -> None:
         try:
-            caller, decoder = await receive_greeting(
+            caller, (decoder, lateness) = await receive_greeting(
                 connection,
                 self._identity(),
                 expected_role=self._role,
+                monotonic=self._monotonic,
                 is_removed=self._is_removed,
             )
             link = Link(
@@ -88,6 +89,7 @@ class Listener:
                 monotonic=self._monotonic,
                 timestamps=self._timestamps,
                 handle=self._handle,
+                lateness=lateness,
             )
             if caller.node is not None:
                 if self._is_removed(caller.node):  # While it was being welcomed.

@@ -7,9 +7,11 @@ before it could begin is dropped, since nobody waits for its answer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+import msgspec
 import trio
 
 from dynamo_py.coordinator.coordinator import Coordinator
@@ -146,8 +148,9 @@ class ClientRequests:
             if self._monotonic() >= job.deadline:
                 return
             try:
+                message = self._aged(job)
                 reply = await self._carry_out(
-                    job.message, job.deadline, job.frame.trace_id, job.is_forwarded
+                    message, job.deadline, job.frame.trace_id, job.is_forwarded
                 )
             except DynamoError as error:
                 reply = to_message(error)
@@ -155,6 +158,15 @@ class ClientRequests:
             self._note_latency(job.message, job.began_s)
         finally:
             self._finished(job.ticket)
+
+    def _aged(self, job: _Job) -> Message:
+        """A repeated put is older by the time on its way and until its task began."""
+        message = job.message
+        if isinstance(message, Put) and message.attempt:
+            waited_ms = math.ceil((self._monotonic() - job.began_s) * 1000)
+            age_ms = message.age_ms + job.frame.held_ms + waited_ms
+            return msgspec.structs.replace(message, age_ms=age_ms)
+        return message
 
     def _note_latency(self, message: Message, began_s: float) -> None:
         if isinstance(message, Get | Put):  # Nobody waits for the others as for these.

@@ -56,6 +56,8 @@ class Frame(NamedTuple):
     body: bytes
     sent_ms: int = 0
     """The moment of sending; 0: not told."""
+    held_ms: int = 0
+    """How much of its wait it has lost on its way: its receiver's word, which does not travel."""
 
     @property
     def is_reply(self) -> bool:

@@ -8,6 +8,7 @@ import trio.testing
 
 from dynamo_py.errors import DynamoError, NodeUnavailable, ProtocolError, WrongState
 from dynamo_py.net.greeting import greet, receive_greeting
+from dynamo_py.net.lateness import DRIFT, moment_ms
 from dynamo_py.wire.codec import NUMBERS, decode_body, encode_body
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import GREETING_BYTES_MAX, REPLY, FrameDecoder, encode_frame
@@ -27,7 +28,9 @@ def frame_of(message, *, flags=0) -> bytes:
 async def refused(connection, identity) -> DynamoError:
     """What `receive_greeting` raises."""
     with pytest.raises(DynamoError) as caught:
-        await receive_greeting(connection, identity, expected_role=CLIENT)
+        await receive_greeting(
+            connection, identity, expected_role=CLIENT, monotonic=trio.current_time
+        )
     return caught.value
 
 
@@ -47,17 +50,44 @@ async def test_two_sides_introduce_themselves(new_pair, identity):
     results = []
 
     async def receive() -> None:
-        results.append(await receive_greeting(theirs, identity, expected_role=CLIENT))
+        greeted = await receive_greeting(
+            theirs, identity, expected_role=CLIENT, monotonic=trio.current_time
+        )
+        results.append(greeted)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(receive)
-        welcome, decoder = await greet(ours, HELLO, expected_node=identity.node)
+        welcome, incoming = await greet(
+            ours, HELLO, expected_node=identity.node, monotonic=trio.current_time
+        )
     assert (welcome.name, welcome.node) == ("n1", identity.node)
     (caller, other) = results[0]
     assert (caller.role, caller.name) == (CLIENT, "shop")
     # From now on frames of any size that may be are read.
     large = encode_frame(4, bytes(GREETING_BYTES_MAX))
-    assert len(decoder.feed(large)) == len(other.feed(large)) == 1
+    assert len(incoming.decoder.feed(large)) == len(other.decoder.feed(large)) == 1
+
+
+async def test_what_comes_after_is_held_against_the_greeting(new_pair, identity, autojump_clock):
+    """The first request of a connection too may have been held up."""
+    ours, theirs = new_pair()
+    results = []
+
+    async def receive() -> None:
+        greeted = await receive_greeting(
+            theirs, identity, expected_role=CLIENT, monotonic=lambda: trio.current_time() + 1000.0
+        )
+        results.append(greeted)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        _, incoming = await greet(ours, HELLO, monotonic=trio.current_time)
+    now_s = trio.current_time()
+    (_, other) = results[0]
+    for lateness, its_clock_s in ((other.lateness, 1000.0), (incoming.lateness, -1000.0)):
+        moment = moment_ms(now_s if its_clock_s > 0 else now_s + 1000.0)
+        held_ms = lateness.held_ms(moment, now_s + 5.0 + max(0.0, its_clock_s))
+        assert 5000 * (1 - 2 * DRIFT) <= held_ms <= 5000
 
 
 async def test_a_refusal_is_told_and_raised_on_both_sides(new_pair, identity):
@@ -65,7 +95,7 @@ async def test_a_refusal_is_told_and_raised_on_both_sides(new_pair, identity):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(refused, theirs, identity)
         with pytest.raises(WrongState, match="'dynamo', not 'other'"):
-            await greet(ours, hello_from_client("other", "shop"))
+            await greet(ours, hello_from_client("other", "shop"), monotonic=trio.current_time)
 
 
 GARBAGE = {
@@ -144,7 +174,7 @@ async def test_a_silent_server_is_given_up_too(new_pair, autojump_clock):
     ours, _ = new_pair()
     began = trio.current_time()
     with pytest.raises(NodeUnavailable):
-        await greet(ours, HELLO)
+        await greet(ours, HELLO, monotonic=trio.current_time)
     assert trio.current_time() - began == pytest.approx(GREETING_S)
 
 
@@ -153,7 +183,7 @@ async def test_a_server_that_answers_with_something_else_is_refused(new_pair):
         ours, theirs = new_pair()
         await theirs.send_all(answer)
         with pytest.raises(ProtocolError):
-            await greet(ours, HELLO)
+            await greet(ours, HELLO, monotonic=trio.current_time)
 
 
 async def test_another_node_than_expected_is_refused(new_pair, identity):
@@ -161,7 +191,7 @@ async def test_another_node_than_expected_is_refused(new_pair, identity):
     welcome = Welcome(1, "dynamo", identity.cluster_id, identity.node, "n1")
     await theirs.send_all(frame_of(welcome, flags=REPLY))
     with pytest.raises(WrongState, match="another node"):
-        await greet(ours, HELLO, expected_node=bytes(16))
+        await greet(ours, HELLO, expected_node=bytes(16), monotonic=trio.current_time)
 
 
 async def test_a_failure_with_wrong_facts_is_a_protocol_error(new_pair):
@@ -169,5 +199,5 @@ async def test_a_failure_with_wrong_facts_is_a_protocol_error(new_pair):
     failure = Failure("Overloaded", "busy", "not_applied", {"retry_after": "soon"})
     await theirs.send_all(frame_of(failure, flags=REPLY))
     with pytest.raises(ProtocolError):
-        await greet(ours, HELLO)
+        await greet(ours, HELLO, monotonic=trio.current_time)
     assert to_message(ProtocolError("x")).kind == "ProtocolError"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, cast
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -109,9 +110,9 @@ class Door:
         await trio.lowlevel.checkpoint()
         return Done()
 
-    def send(self, message, number, *, wait_ms=1000, is_forwarded=False):
+    def send(self, message, number, *, wait_ms=1000, held_ms=0, is_forwarded=False):
         kind, body = encode_body(message)
-        frame = frame_of(kind, body, number, wait_ms=wait_ms)
+        frame = frame_of(kind, body, number, wait_ms=wait_ms)._replace(held_ms=held_ms)
         link = cast(Any, self.link)
         if is_forwarded:
             self.requests.handle_forwarded(link, frame, message)
@@ -269,6 +270,17 @@ async def test_a_forwarded_request_is_known_for_one(door, autojump_clock):
     door.send(put(), 2)
     await door.answered(2)
     assert sorted(fact for _, _, fact in door.coordinator.calls) == [False, True]
+
+
+async def test_a_repeated_put_is_older_by_what_it_was_held_up(door, autojump_clock):
+    door.coordinator.gate.set()
+    first, repeated = put(), msgspec.structs.replace(put(), attempt=1, age_ms=400)
+    door.send(first, 1, held_ms=300)
+    door.send(repeated, 2, held_ms=300)
+    await door.answered(2)
+    (_, (aged, _, _)) = sorted(door.coordinator.calls, key=lambda call: call[0].attempt)
+    assert [call[0] for call in door.coordinator.calls if not call[0].attempt] == [first]
+    assert aged == msgspec.structs.replace(repeated, age_ms=700)
 
 
 async def test_questions_about_the_cluster_go_to_administration(door, autojump_clock):
