@@ -18,6 +18,8 @@ WINDOW_S = 10.0
 """For about so long the least difference counts: two clocks drift apart."""
 DRIFT = 0.1
 """How much of the time since then two clocks may have drifted apart at most."""
+UNNOTICED_MS = 20.0
+"""So much more than the least difference is nothing: a busy loop takes it."""
 _CYCLE_MS = 1 << 32
 """The moments of sending begin anew from 0 after so long."""
 
@@ -46,6 +48,8 @@ class Lateness:
 
     def __init__(self) -> None:
         self._first: float | None = None
+        self._usual = -math.inf
+        """The least difference of all windows."""
         self._windows: list[_Least] = []
         """Of the last window and of the one before, the least difference there was."""
         self._began_s = -math.inf
@@ -61,6 +65,12 @@ class Lateness:
         ``sent_ms`` is its moment of sending by the sender's clock, modulo 2^32.
         """
         behind = now_s * 1000 - sent_ms
+        if (
+            self._first is not None
+            and 0.0 <= behind - self._first - self._usual < UNNOTICED_MS
+            and now_s - self._began_s <= WINDOW_S
+        ):
+            return 0.0  # As nearly all are: none of the windows would learn anything.
         if self._first is None:
             self._first = behind
         # Both clocks began somewhere, so the first frame is as good a zero as any.
@@ -71,4 +81,5 @@ class Lateness:
             self._began_s = now_s
         elif behind < self._windows[-1].at(now_s):
             self._windows[-1] = _Least(behind, now_s)
+        self._usual = min(least.behind_ms for least in self._windows)
         return max([0.0, *held])

@@ -29,8 +29,8 @@ from dynamo_py.net.lateness import Lateness, moment_ms
 from dynamo_py.net.signal import Signal
 from dynamo_py.wire.codec import decode_body, encode_body
 from dynamo_py.wire.failures import to_error, to_message
-from dynamo_py.wire.frames import REPLY, Frame, FrameDecoder, encode_frame
-from dynamo_py.wire.messages import Failure, Message
+from dynamo_py.wire.frames import OTHERS_MAX, REPLY, Frame, FrameDecoder, encode_frame
+from dynamo_py.wire.messages import Done, Failure, Message
 
 READ_BYTES = 64 * 1024
 OUTBOUND_BYTES_MAX = 128 * 1024 * 1024
@@ -94,6 +94,9 @@ class Link:
         self._scope = trio.CancelScope()
         self._lost: DynamoError | None = None
         self._lateness = lateness or Lateness()
+        self._shared_message: Message = Done()
+        self._shared_ids: list[int] = []
+        """Of requests that `reply_together` has answered, and that are not in a frame yet."""
         self.on_stale_ring: Callable[[], None] | None = None
 
     # --- asking and answering: plain calls, from the event loop's thread ---------------------
@@ -155,6 +158,35 @@ class Link:
         self._send(frame)
         if self._outbound_bytes > OUTBOUND_BYTES_MAX:
             self.close(NodeUnavailable(f"{self.connection.remote} does not read its replies"))
+
+    def reply_together(self, asked: Frame, message: Message) -> None:
+        """As `reply`; with equal ones that follow it at once it leaves as one frame.
+
+        For what a commit answers many times over.
+        """
+        if self._lost is not None or asked.request_id == 0:
+            return
+        if self._shared_ids and (
+            message != self._shared_message or len(self._shared_ids) > OTHERS_MAX
+        ):
+            self._send_shared()
+        self._shared_message = message
+        self._shared_ids.append(asked.request_id)
+        self._wake.set()
+
+    def _send_shared(self) -> None:
+        first, *others = self._shared_ids
+        self._shared_ids.clear()
+        number, body = encode_body(self._shared_message)
+        frame = encode_frame(
+            number,
+            body,
+            flags=REPLY,
+            request_id=first,
+            timestamp=self._timestamps.now(),
+            others=others,
+        )
+        self._send(frame)
 
     def fail(self, asked: Frame, error: DynamoError) -> None:
         """Answer the request ``asked`` with an error."""
@@ -228,14 +260,15 @@ class Link:
             return
         if frame.flags & ~REPLY and self.on_stale_ring is not None:
             self.on_stale_ring()
-        waiting = self._pending.get(frame.request_id)
-        if waiting is None:
+        if not frame.others and frame.request_id not in self._pending:
             return  # It was answered too late; `sweep` has ended it.
         message = decode_body(frame.number, frame.body)
         answer = to_error(message) if isinstance(message, Failure) else message
-        # Only now: where the reply is broken, `close` ends this request with the others.
-        del self._pending[frame.request_id]
-        waiting[1](answer)
+        for request_id in (frame.request_id, *frame.others):
+            # Only now: where the reply is broken, `close` ends this request with the others.
+            waiting = self._pending.pop(request_id, None)
+            if waiting is not None:
+                waiting[1](answer)
 
     def _held_ms(self, frame: Frame) -> int:
         """How much of its wait a request has lost on its way, in whole milliseconds."""
@@ -247,6 +280,8 @@ class Link:
         try:
             while True:
                 await self._wake.wait()
+                if self._shared_ids:
+                    self._send_shared()
                 data = b"".join(self._outbound)
                 self._outbound.clear()
                 await self.connection.send_all(data)
@@ -255,6 +290,8 @@ class Link:
             self.close(error)
 
     def _send(self, frame: bytes) -> None:
+        if self._shared_ids:
+            self._send_shared()  # What was answered before leaves before.
         self._outbound.append(frame)
         self._outbound_bytes += len(frame)
         self._wake.set()

@@ -33,15 +33,24 @@ def trimmed(record: Record) -> Record:
 
     An actor's entry goes or stays whole: what is left still covers all siblings.
     """
+    if not is_trimmable(record):
+        return record
     vector = record.vector
     live = {sibling.dot.actor for sibling in record.siblings}
     entries = tuple(dot for dot in vector.entries if dot.actor in live)
     cloud = tuple(dot for dot in vector.cloud if dot.actor in live)
     if len(entries) < len(vector.entries) or len(cloud) < len(vector.cloud):
         vector = VersionVector(entries, cloud)
-    elif not record.retired:
-        return record
     return msgspec.structs.replace(record, vector=vector, retired=(), superseded=())
+
+
+def is_trimmable(record: Record) -> bool:
+    """Whether `trimmed` would leave anything out."""
+    if record.retired:
+        return True
+    vector, siblings = record.vector, record.siblings
+    live = [sibling.dot[:2] for sibling in siblings]
+    return any(dot[:2] not in live for dot in (*vector.entries, *vector.cloud))
 
 
 def is_gone_at(record: Record, now_ms: int) -> bool:
@@ -117,7 +126,7 @@ class Forgettable:
         # Of a record without siblings nobody knows how old it is.
         old_from_ms = (milliseconds(youngest) if youngest else now_ms) + self._after_ms
         gone_ms = gone_from_ms(record)
-        if gone_ms == 0 or trimmed(record) is not record:
+        if gone_ms == 0 or is_trimmable(record):
             return old_from_ms
         if gone_ms is None or gone_ms > now_ms + HORIZON_MS:
             return None

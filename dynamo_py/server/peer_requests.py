@@ -29,6 +29,7 @@ from dynamo_py.wire.messages import (
     Message,
     NodeFacts,
     Put,
+    ReplicaAck,
     ReplicaGet,
     ReplicaPut,
     Table,
@@ -99,6 +100,9 @@ class PeerRequests:
 
     def _ask_replica(self, link: Link, frame: Frame, message: Message) -> None:
         def reply(answer: Message | DynamoError) -> None:
-            link.reply(frame, to_message(answer) if isinstance(answer, DynamoError) else answer)
+            if isinstance(answer, ReplicaAck):
+                link.reply_together(frame, answer)  # A commit answers many alike.
+            else:
+                link.reply(frame, to_message(answer) if isinstance(answer, DynamoError) else answer)
 
         self._replicas.answer(message, reply)

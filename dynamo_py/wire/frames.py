@@ -25,6 +25,7 @@ beside others (`dynamo_py.net.lateness`).
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dynamo_py.errors import ProtocolError
@@ -41,7 +42,15 @@ GREETING_BYTES_MAX = 16 * 1024
 REPLY = 1
 STALE_RING = 2
 _HAS_MOMENT = 4
+_HAS_OTHERS = 8
 _MOMENT = struct.Struct(">I")
+_COUNT = struct.Struct(">H")
+_ID_BYTES = 4
+OTHERS_MAX = 4096
+"""Requests beside the first that one reply may answer."""
+
+
+NO_OTHERS: tuple[int, ...] = ()
 
 
 class Frame(NamedTuple):
@@ -56,6 +65,8 @@ class Frame(NamedTuple):
     body: bytes
     sent_ms: int = 0
     """The moment of sending; 0: not told."""
+    others: tuple[int, ...] = NO_OTHERS
+    """In a reply: the ids of further requests that it answers."""
     held_ms: int = 0
     """How much of its wait it has lost on its way: its receiver's word, which does not travel."""
 
@@ -75,11 +86,18 @@ def encode_frame(
     trace_id: int = 0,
     timestamp: int = 0,
     sent_ms: int = 0,
+    others: Sequence[int] = (),
 ) -> bytes:
-    """The bytes of one frame; raises `ProtocolError` if it would be too large to be read."""
+    """The bytes of one frame; raises `ProtocolError` if it would be too large to be read.
+
+    A frame has a moment of sending or ``others``, `OTHERS_MAX` at most, or neither.
+    """
     if sent_ms:
         flags |= _HAS_MOMENT
         body += _MOMENT.pack(sent_ms)
+    elif others:
+        flags |= _HAS_OTHERS
+        body += struct.pack(f">{len(others)}I", *others) + _COUNT.pack(len(others))
     length = _HEAD_AFTER_LENGTH + len(body)
     if length > FRAME_BYTES_MAX:
         raise ProtocolError(f"a message of {len(body)} bytes; at most {FRAME_BYTES_MAX} travel")
@@ -127,17 +145,19 @@ class FrameDecoder:
             _, number, flags, request_id, wait_ms, trace_id, timestamp = HEAD.unpack_from(
                 data, start
             )
-            sent_ms, end_of_body = 0, stop
+            sent_ms, others, end_of_body = 0, NO_OTHERS, stop
             if flags & _HAS_MOMENT:
                 end_of_body -= _MOMENT.size
                 if end_of_body < start + HEAD.size:
                     raise ProtocolError("a frame that is too short for its moment of sending")
                 (sent_ms,) = _MOMENT.unpack_from(data, end_of_body)
                 flags -= _HAS_MOMENT
+            elif flags & _HAS_OTHERS:
+                others, end_of_body = _others(data, start + HEAD.size, stop)
+                flags -= _HAS_OTHERS
             body = bytes(data[start + HEAD.size : end_of_body])
-            frames.append(
-                Frame(number, flags, request_id, wait_ms, trace_id, timestamp, body, sent_ms)
-            )
+            head = (number, flags, request_id, wait_ms, trace_id, timestamp)
+            frames.append(Frame(*head, body, sent_ms, others))
             start = stop
         return frames, start
 
@@ -145,3 +165,14 @@ class FrameDecoder:
     def pending_bytes(self) -> int:
         """Bytes of a frame that is not whole yet."""
         return len(self._buffer)
+
+
+def _others(data: bytes | bytearray, begin: int, stop: int) -> tuple[tuple[int, ...], int]:
+    """The ids that stand before ``stop``, and where the body before them ends."""
+    end = stop - _COUNT.size
+    if end >= begin:
+        (count,) = _COUNT.unpack_from(data, end)
+        first = end - count * _ID_BYTES
+        if first >= begin:
+            return struct.unpack_from(f">{count}I", data, first), first
+    raise ProtocolError("a frame that is too short for the requests that it answers")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamo_py.net.lateness import Lateness
+from dynamo_py.net.lateness import DRIFT, UNNOTICED_MS, WINDOW_S, Lateness
 
 CYCLE_MS = 1 << 32
 
@@ -26,6 +26,25 @@ def test_a_frame_that_was_held_up_is_late_by_that_whatever_the_clocks_say(ahead_
     held = lateness.held_ms(sent(5.0), 19.0)
     assert 14_000 * 0.9 - 1000 < held <= 14_000
     assert lateness.held_ms(sent(19.1), 19.101) < 2, "it was the exception"
+
+
+def test_a_frame_is_never_late_by_less_than_a_busy_loop_takes():
+    lateness, sent = Lateness(), moments()
+    assert lateness.held_ms(sent(0.0), 0.001) == 0.0
+    assert lateness.held_ms(sent(1.0), 1.0 + (UNNOTICED_MS - 1) / 1000) == 0.0
+    assert lateness.held_ms(sent(1.0), 1.5) > 0.0
+
+
+def test_what_was_met_in_the_window_before_still_counts():
+    lateness, sent = Lateness(), moments()
+    lateness.held_ms(sent(0.0), 0.0)
+    slow_s = 0.9
+    for tenths in range(1, 2 * int(WINDOW_S * 10)):
+        at_s = tenths / 10
+        held = lateness.held_ms(sent(at_s), at_s + slow_s)
+        assert held <= slow_s * 1000
+        if at_s + slow_s < 5.0:
+            assert held >= slow_s * 1000 - (at_s + slow_s) * 1000 * DRIFT - 1
 
 
 def test_the_first_frame_of_a_connection_is_believed():

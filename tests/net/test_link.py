@@ -93,6 +93,59 @@ async def test_a_failure_is_given_as_the_error_it_stands_for(linked, new_answers
     assert answers.given[1].message == "not today"
 
 
+async def test_equal_replies_that_follow_one_another_leave_as_one_frame(linked, new_answers):
+    answers = new_answers()
+    async with linked() as (ours, theirs):
+        for name in range(100):
+            ours.ask(answers, name)
+        await theirs.wait_asked(100)
+        for frame in theirs.asked[:60]:
+            theirs.link.reply_together(frame, ReplicaAck(True))
+        theirs.link.reply(theirs.asked[60], Done())
+        for frame in theirs.asked[61:]:
+            theirs.link.reply_together(frame, ReplicaAck(durable=frame.request_id % 2 == 0))
+        await answers.wait(100)
+        frames = FrameDecoder(frame_bytes_max=FRAME_BYTES_MAX).feed(
+            b"".join(theirs.connection.sends)
+        )
+    assert [len(frame.others) + 1 for frame in frames] == [60, 1] + [1] * 39
+    ids = [frame.request_id for frame in theirs.asked]
+    assert [i for frame in frames for i in (frame.request_id, *frame.others)] == ids
+    expected = {name: ReplicaAck(True) for name in range(60)} | {60: Done()}
+    expected |= {name: ReplicaAck(ids[name] % 2 == 0) for name in range(61, 100)}
+    assert answers.given == expected
+
+
+async def test_of_equal_replies_one_may_come_too_late(linked, new_answers):
+    answers = new_answers()
+    async with linked() as (ours, theirs):
+        ours.ask(answers, "impatient", wait_s=1.0)
+        ours.ask(answers, "patient", wait_s=1000.0)
+        await theirs.wait_asked(2)
+        ours.link.sweep(trio.current_time() + 10)
+        for frame in theirs.asked:
+            theirs.link.reply_together(frame, ReplicaAck(True))
+        await answers.wait(2)
+        assert ours.link.lost is None
+    assert isinstance(answers.given["impatient"], DeadlineExceeded)
+    assert answers.given["patient"] == ReplicaAck(True)
+
+
+async def test_a_reply_together_to_what_wants_none_is_not_sent(linked, new_answers):
+    answers = new_answers()
+    async with linked() as (ours, theirs):
+        ours.link.tell(Gossip(b"news"))
+        ours.ask(answers, "asked")
+        await theirs.wait_asked(2)
+        for frame in theirs.asked:
+            theirs.link.reply_together(frame, ReplicaAck(True))
+        await answers.wait(1)
+        frames = FrameDecoder(frame_bytes_max=FRAME_BYTES_MAX).feed(
+            b"".join(theirs.connection.sends)
+        )
+    assert [(frame.request_id, frame.others) for frame in frames] == [(1, ())]
+
+
 async def test_a_telling_expects_no_reply(linked):
     async with linked() as (ours, theirs):
         ours.link.tell(Gossip(b"news"))

@@ -25,8 +25,14 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "wire.json").read_
 HEAD_AFTER_LENGTH = HEAD.size - 4
 
 u8, u32, u64 = (st.integers(0, 2**bits - 1) for bits in (8, 32, 64))
-flags = u8.map(lambda bits: bits & ~4)
-frames = st.builds(Frame, u8, flags, u32, u32, u64, u64, st.binary(max_size=200), u32, st.just(0))
+flags = u8.map(lambda bits: bits & ~12)
+tails = st.one_of(
+    st.tuples(u32, st.just(())), st.tuples(st.just(0), st.lists(u32, max_size=5).map(tuple))
+)
+"""A moment of sending, or further requests that are answered, or neither."""
+frames = st.tuples(
+    st.builds(Frame, u8, flags, u32, u32, u64, u64, st.binary(max_size=200)), tails
+).map(lambda made: made[0]._replace(sent_ms=made[1][0], others=made[1][1], held_ms=0))
 
 
 def encoded(frame: Frame) -> bytes:
@@ -39,6 +45,7 @@ def encoded(frame: Frame) -> bytes:
         trace_id=frame.trace_id,
         timestamp=frame.timestamp,
         sent_ms=frame.sent_ms,
+        others=frame.others,
     )
 
 
@@ -69,7 +76,7 @@ def test_a_frame_is_given_with_its_last_byte_and_not_before(sent):
 
 @pytest.mark.parametrize("vector", VECTORS["frames"])
 def test_the_bytes_of_a_frame_are_those_written_down(vector):
-    apart = ("body", "sent_ms", "held_ms")
+    apart = ("body", "sent_ms", "others", "held_ms")
     fields = {name: vector[name] for name in Frame._fields if name not in apart}
     frame = Frame(**fields, body=bytes.fromhex(vector["body"]))
     assert encoded(frame).hex() == vector["bytes"]
@@ -109,6 +116,19 @@ def test_a_moment_of_sending_follows_the_body_where_a_flag_says_so():
     assert decoder().feed(frame) == [Frame(1, 0, 0, 0, 0, 0, b"body", 258)]
     with pytest.raises(ProtocolError):
         decoder().feed(encode_frame(1, b"123", flags=4))
+
+
+def test_one_reply_names_the_other_requests_that_it_answers():
+    frame = encode_frame(1, b"body", flags=REPLY, request_id=7, others=[258, 3])
+    assert frame[5] == REPLY | 8
+    assert frame[-14:] == b"body\x00\x00\x01\x02\x00\x00\x00\x03\x00\x02"
+    assert decoder().feed(frame) == [Frame(1, REPLY, 7, 0, 0, 0, b"body", 0, (258, 3))]
+
+
+@pytest.mark.parametrize("body", [b"", b"1", b"\x00\x01", b"123\x00\x01"])
+def test_a_frame_without_the_ids_that_it_counts_is_refused(body):
+    with pytest.raises(ProtocolError, match="too short"):
+        decoder().feed(encode_frame(1, body, flags=REPLY | 8))
 
 
 def test_a_broken_stream_stays_broken():
