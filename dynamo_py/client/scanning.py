@@ -11,7 +11,9 @@ from dynamo_py.errors import InvalidRequest
 from dynamo_py.wire import messages as wire
 from dynamo_py.wire.keys import routing_key, split_routing_key
 
-PAGE_KEYS = 500
+PAGE_KEYS_FIRST = 32
+PAGE_KEYS = 200
+"""Pages double up to this: who wants a few keys does not pay for many."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(tuple[int, bytes])
@@ -33,6 +35,7 @@ class Scanned:
         self._prefix = routing_key(bucket, b"k")[:-1] + prefix
         self._timeout_s = timeout_s
         self._keys: list[bytes] = []
+        self._page_keys = min(PAGE_KEYS, PAGE_KEYS_FIRST)
         self._partition, self._start = (0, b"") if cursor is None else _read_cursor(cursor)
         self._after_page: tuple[int, bytes] = (self._partition, self._start)
 
@@ -69,12 +72,13 @@ class Scanned:
             self._partition,
             self._prefix,
             self._start,
-            PAGE_KEYS,
+            self._page_keys,
             wire.Quorum(),
             self._requests.ring_digest,
         )
         page = await ask_for(self._requests, message, wire.ScanPage, timeout_s=self._timeout_s)
         self._keys = page.keys[::-1]
+        self._page_keys = min(PAGE_KEYS, self._page_keys * 2)
         if page.next_start is None:
             self._after_page = (self._partition + 1, b"")
         else:

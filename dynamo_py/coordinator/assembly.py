@@ -57,7 +57,12 @@ def coordinator_of(
     return Coordinator(
         reader,
         writer,
-        Scanner(peers, monotonic=monotonic, wall_ms=wall_ms),
+        Scanner(
+            peers,
+            monotonic=monotonic,
+            wall_ms=wall_ms,
+            hedge_s=config.coordinator.hedge_s,
+        ),
         links,
         view,
         monotonic=monotonic,

@@ -72,7 +72,8 @@ class WriteTally:
     @property
     def lacks_primaries(self) -> bool:
         """Whether those primaries that were asked do not suffice, whoever else answers."""
-        return self.primaries + self._open_primaries() < self._needs.primaries
+        needed = self._needs.primaries
+        return needed > 0 and self.primaries + self._open_primaries() < needed
 
     def _open_primaries(self) -> int:
         return sum(1 for p in self._places if p.primary in p.asked and p.primary not in p.acked)

@@ -224,7 +224,7 @@ class World:
         self.coordinator = Coordinator(
             self.reader,
             self.writer,
-            Scanner(peers, **clocks),
+            Scanner(peers, hedge_s=config.hedge_s, **clocks),
             links,
             lambda: self.view,
             **clocks,

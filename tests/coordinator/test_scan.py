@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from dynamo_py.causality import Dot, Record, Sibling, encode_record, vector_of
 from dynamo_py.cluster.buckets import NO_BUCKETS
-from dynamo_py.coordinator.scan import Scanner
+from dynamo_py.config import CoordinatorConfig
+from dynamo_py.coordinator.scan import LIMIT_MAX, Scanner
 from dynamo_py.errors import InvalidRequest, NodeUnavailable, QuorumNotMet
 from dynamo_py.wire.messages import ALL, GetPage, OtherWalk, Page, Quorum, Scan
 
 DOT = Dot(1, 1, 1)
 LIVE = encode_record(Record(vector_of([DOT]), (Sibling(DOT, b"", 0, bytes(16)),)))
+HEDGE_S = CoordinatorConfig().hedge_s
 REFUSED = NodeUnavailable("no connection", outcome="not_applied")
 
 
@@ -75,7 +77,26 @@ async def test_a_scan_waits_for_r_primaries(world, autojump_clock):
     world[1].is_silent = True
     world[2].delay_s = 0.3
     await scan(world)
-    assert world.peers.now_s == pytest.approx(0.3)
+    assert world.peers.now_s == pytest.approx(HEDGE_S + 0.3)
+
+
+async def test_no_more_copies_are_asked_than_are_needed(world, autojump_clock):
+    world[0].page = world[1].page = rows(world, [b"a"])
+    await scan(world)
+    assert [asked.node for asked in world.peers.of(GetPage)] == [0, 1]
+
+
+async def test_one_that_fails_is_followed_by_the_next_at_once(world, autojump_clock):
+    world[0].page = world[2].page = rows(world, [b"a"])
+    world[1].error = REFUSED
+    assert (await scan(world)).keys == [b"a"]
+    assert world.peers.now_s < HEDGE_S
+
+
+async def test_a_page_is_bounded_whatever_is_asked_for(world, autojump_clock):
+    world[0].page = world[1].page = rows(world, [b"a"])
+    await scan(world, limit=1_000_000)
+    assert {asked.message.limit for asked in world.peers.of(GetPage)} == {LIMIT_MAX}
 
 
 async def test_too_few_primaries_are_told_with_their_facts(world, autojump_clock):
@@ -110,7 +131,7 @@ class TwoReplicas:
     def __init__(self, held: list[set[bytes]], limits: list[int]) -> None:
         self.held = held
         self.limits = limits
-        self.preference_list = lambda partition: SimpleNamespace(primaries=(0, 1))
+        self.route = lambda partition: SimpleNamespace(primaries=(0, 1), nearest_first=(0, 1))
         self.placement = SimpleNamespace(walk=lambda partition: 1)
         self.ring = SimpleNamespace(partitions=1)
         self.buckets = NO_BUCKETS
@@ -130,7 +151,7 @@ class TwoReplicas:
 )
 def test_however_pages_are_cut_every_key_of_any_replica_comes_once(held, limits):
     replicas = cast(Any, TwoReplicas(held, limits))
-    scanner = Scanner(replicas, monotonic=lambda: 0.0, wall_ms=lambda: 0)
+    scanner = Scanner(replicas, monotonic=lambda: 0.0, wall_ms=lambda: 0, hedge_s=0.05)
 
     async def main() -> list[bytes]:
         found: list[bytes] = []
