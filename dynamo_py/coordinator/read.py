@@ -1,9 +1,10 @@
 """One read over R of N replicas: ask, wait, merge, answer, and mend whoever was behind.
 
 The pure parts are in `plan` and `tally`. Any node can coordinate a read, since nothing is
-minted. It asks itself and R - 1 other primaries first; who fails or may not vote is followed
-by the next primary at once, who is silent after ``hedge_s`` too, and fallbacks are asked only
-where the primaries do not suffice. (DeCandia et al. 2007, section 4.5)
+minted. It asks itself and R - 1 other primaries first, slow ones last
+(`dynamo_py.coordinator.hedging`); who fails or may not vote is followed by the next primary at
+once, who stays silent for longer than usual too, and fallbacks are asked only where the
+primaries do not suffice. (DeCandia et al. 2007, section 4.5)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 from dynamo_py.causality import decode_record, encode_record, merge_all
 from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import CoordinatorConfig
+from dynamo_py.coordinator.hedging import Hedging
 from dynamo_py.coordinator.peers import Peers, WalkChanged
 from dynamo_py.coordinator.plan import needs_of_read
 from dynamo_py.coordinator.slow import SlowRequests, Trail
@@ -21,6 +23,7 @@ from dynamo_py.coordinator.tally import Answer, ReadTally
 from dynamo_py.errors import DynamoError, ProtocolError, QuorumNotMet
 from dynamo_py.net.alarms import Alarms
 from dynamo_py.net.awaited import AwaitedReply
+from dynamo_py.net.link import OnReply
 from dynamo_py.net.signal import Latch
 from dynamo_py.wire.messages import (
     Fetched,
@@ -34,6 +37,8 @@ from dynamo_py.wire.messages import (
 
 REPAIR_S = 5.0
 """How long a record pushed by read repair may take; nobody waits for it."""
+PROBE_S = 1.0
+"""How long a slow replica may take that is asked only to learn whether it still is."""
 
 
 class Reader:
@@ -55,6 +60,7 @@ class Reader:
         self._wall_ms = wall_ms
         self._alarms = alarms
         self._slow = slow
+        self.hedging = Hedging(config.hedge_s)
 
     async def read(
         self, view: ClusterView, get: Get, *, deadline: float, trace_id: int = 0
@@ -65,13 +71,15 @@ class Reader:
         needs = needs_of_read(get.quorum, len(primaries))
         tally = ReadTally(primaries, needs)
         trail = Trail("get", self._monotonic)
-        under_way = _ReadUnderWay(view, partition, get.key, tally, self._peers, trace_id, trail)
+        asking = _Asking(self._peers, view, self.hedging, self._monotonic, trace_id)
+        under_way = _ReadUnderWay(asking, partition, get.key, tally, trail)
         wait_s = max(0.0, deadline - self._monotonic())
         under_way.start(wait_s)
-        hedge_s = min(self._config.hedge_s, wait_s)
         budget_s = min(self._config.replica_budget_s, wait_s)
+        hedge_s, follow_s = under_way.hedge_waits_s()
         steps = (
-            (hedge_s, under_way.ask_remaining_primaries),
+            (min(hedge_s, budget_s), under_way.hedge),
+            (min(follow_s, budget_s), under_way.ask_remaining_primaries),
             (budget_s, under_way.ask_fallbacks),
             (wait_s, under_way.give_up),
         )
@@ -95,30 +103,65 @@ class Reader:
         return Fetched(reply.record, self._wall_ms(), [name], not reply.complete, 0)
 
 
+class _Asking:
+    """How one read reaches others, and how it is measured what they take."""
+
+    def __init__(
+        self,
+        peers: Peers,
+        view: ClusterView,
+        hedging: Hedging,
+        monotonic: Callable[[], float],
+        trace_id: int,
+    ) -> None:
+        self._peers = peers
+        self.view = view
+        self.hedging = hedging
+        self.monotonic = monotonic
+        self._trace_id = trace_id
+
+    def get(self, node: bytes, message: ReplicaGet, *, wait_s: float, on_reply: OnReply) -> None:
+        """Ask ``node`` for its copy."""
+        if node != self.view.me:
+            began = self.monotonic()
+            self.hedging.latencies.begin(node, began)
+            on_reply = partial(self._measured, node, began, on_reply)
+        self.send(node, message, wait_s=wait_s, on_reply=on_reply)
+
+    def send(self, node: bytes, message: Message, *, wait_s: float, on_reply: OnReply) -> None:
+        """Ask ``node``, unmeasured."""
+        self._peers.ask(
+            self.view, node, message, wait_s=wait_s, on_reply=on_reply, trace_id=self._trace_id
+        )
+
+    def _measured(
+        self, node: bytes, began: float, on_reply: OnReply, reply: Message | DynamoError
+    ) -> None:
+        is_answered = not isinstance(reply, DynamoError)
+        self.hedging.latencies.end(node, began, self.monotonic(), is_answered=is_answered)
+        on_reply(reply)
+
+
 class _ReadUnderWay:
     """The state of one read while its request's task waits."""
 
     def __init__(
-        self,
-        view: ClusterView,
-        partition: int,
-        key: bytes,
-        tally: ReadTally,
-        peers: Peers,
-        trace_id: int,
-        trail: Trail,
+        self, asking: _Asking, partition: int, key: bytes, tally: ReadTally, trail: Trail
     ) -> None:
+        view = asking.view
         route = view.route(partition)
+        self._asking = asking
+        self._hedging = asking.hedging
         self._view = view
         self._partition = partition
         self._key = key
         self._primaries = route.primaries
-        self._to_ask = list(route.nearest_first)
+        self._usual = route.nearest_first
+        self._order = asking.hedging.order(view, route, asking.monotonic())
+        self._to_ask = list(self._order)
         self._fallbacks = list(route.fallbacks_up[: len(route.primaries)])
         self._message = ReplicaGet(partition, key, route.walk)
         self._tally = tally
-        self._peers = peers
-        self._trace_id = trace_id
         self._trail = trail
         self._wait_s = 0.0
         self.decided = Latch()
@@ -130,11 +173,29 @@ class _ReadUnderWay:
         """Ask as many primaries as votes are needed."""
         self._wait_s = wait_s
         self._ask_lacking()
+        if self._order is not self._usual:
+            self._probe()
         self._decide()
 
+    def hedge_waits_s(self) -> tuple[float, float]:
+        """How long to wait for those asked before `hedge`, and before asking all primaries."""
+        asked = len(self._order) - len(self._to_ask)
+        return self._hedging.waits_s(self._order[:asked])
+
+    def hedge(self) -> None:
+        """Somebody who was asked takes longer than usual: ask one more, if the budget allows."""
+        if not self._to_ask:
+            return
+        node, now = self._to_ask[0], self._asking.monotonic()
+        if self._hedging.may_hedge(self._view, self._usual, node, now):
+            self._trail.mark("asked too", node)
+            self._ask(self._to_ask.pop(0))
+            self._decide()
+
     def ask_remaining_primaries(self) -> None:
-        """Hedge: some of those who were asked are slow."""
+        """Somebody who was asked may never answer."""
         while self._to_ask:
+            self._hedging.note_followed()
             self._ask(self._to_ask.pop(0))
         self._decide()
 
@@ -194,14 +255,14 @@ class _ReadUnderWay:
         return merged
 
     def _repair(self, node: bytes, record: bytes) -> None:
-        self._peers.ask(
-            self._view,
-            node,
-            ReplicaPut(self._partition, self._key, self._message.walk, record),
-            wait_s=REPAIR_S,
-            on_reply=_forget,
-            trace_id=self._trace_id,
-        )
+        mended = ReplicaPut(self._partition, self._key, self._message.walk, record)
+        self._asking.send(node, mended, wait_s=REPAIR_S, on_reply=_forget)
+
+    def _probe(self) -> None:
+        """Ask slow ones that were passed over, beside the read: nobody waits for them."""
+        now = self._asking.monotonic()
+        for node in self._hedging.to_probe(self._usual, self._to_ask, now):
+            self._asking.get(node, self._message, wait_s=PROBE_S, on_reply=_forget)
 
     def _ask_lacking(self) -> None:
         while self._to_ask and self._tally.lacking:
@@ -209,14 +270,8 @@ class _ReadUnderWay:
 
     def _ask(self, node: bytes) -> None:
         self._tally.asked(node)
-        self._peers.ask(
-            self._view,
-            node,
-            self._message,
-            wait_s=self._wait_s,
-            on_reply=partial(self._on_reply, node),
-            trace_id=self._trace_id,
-        )
+        on_reply = partial(self._on_reply, node)
+        self._asking.get(node, self._message, wait_s=self._wait_s, on_reply=on_reply)
 
     def _on_reply(self, node: bytes, reply: Message | DynamoError) -> None:
         if self._is_answered:
@@ -246,4 +301,4 @@ class _ReadUnderWay:
 
 
 def _forget(reply: Message | DynamoError) -> None:
-    """Read repair is best effort: anti-entropy mends what it does not reach."""
+    """Nobody waits for it. What read repair does not reach, anti-entropy mends."""

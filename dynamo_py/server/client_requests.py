@@ -209,7 +209,11 @@ class ClientRequests:
 
     def figures(self) -> dict[str, float]:
         """Figures by metric name."""
-        return {"requests_under_way": self._under_way, "requests_shed_total": self.shed}
+        return {
+            "requests_under_way": self._under_way,
+            "requests_shed_total": self.shed,
+            **self._coordinator.figures(),
+        }
 
     def statistics(self) -> dict[str, int]:
         """Requests under way, and refused at the door so far."""
