@@ -2,7 +2,8 @@
 
 What a request is to mean for its user is in `dynamo_py.client.bucket`; which node to ask in
 `dynamo_py.client.routing`. A request that failed and may be repeated is, on another node,
-within its deadline; a write keeps its write id, so that it stays one write.
+within its deadline; a write keeps its write id, so that it stays one write. A node that is
+slow is passed over, and asked now and then what nobody waits for, to learn whether it still is.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dynamo_py.errors import (
     QuorumNotMet,
     StorageError,
 )
+from dynamo_py.net.latencies import Latencies
 from dynamo_py.net.link import Link, Untimed
 from dynamo_py.net.links import Links
 from dynamo_py.wire.bucket_messages import SetBucket
@@ -42,6 +44,8 @@ REFRESH_S = 0.25
 """The ring is fetched at most this often."""
 REFRESH_DOWN_S = 2.0
 """It is fetched this often while it says that a node is down: nothing else tells the return."""
+PROBE_S = 1.0
+"""How long a slow node may take with a get that only tries whether it still is slow."""
 RING_S = 5.0
 """How long fetching it may take."""
 
@@ -192,13 +196,17 @@ class RemoteRequests:
         is_unknown = False
         attempt = 0
         while (now := self._monotonic()) < deadline:
-            for address in self._router.order(self._partition(message), now):
+            order = self._router.order(self._partition(message), now)
+            measured = self._router.measured(message)
+            if measured is not None and measured.is_suspect(order[0], now):
+                order = self._around_slow(message, order, measured, now)
+            for address in order:
                 wait_s = min(attempt_s, deadline - self._monotonic())
                 if wait_s <= 0:
                     break
                 try:
                     its_attempt = _attempt(message, attempt, self._monotonic() - begun)
-                    reply = await self._links.ask(address, its_attempt, wait_s=wait_s)
+                    reply = await self._ask_one(address, its_attempt, wait_s, measured)
                 except DynamoError as error:
                     if not error.retryable:
                         raise
@@ -212,6 +220,42 @@ class RemoteRequests:
             await self._pause(last, deadline)
         is_unknown &= isinstance(message, _CHANGING)
         raise _final(most_telling, timeout_s, is_unknown=is_unknown)
+
+    async def _ask_one(
+        self, address: str, message: Message, wait_s: float, measured: Latencies[str] | None
+    ) -> Message:
+        if measured is None:
+            return await self._links.ask(address, message, wait_s=wait_s)
+        began, is_answered = self._monotonic(), False
+        measured.begin(address, began)
+        try:
+            reply = await self._links.ask(address, message, wait_s=wait_s)
+            is_answered = True
+            return reply
+        finally:
+            measured.end(address, began, self._monotonic(), is_answered=is_answered)
+
+    def _around_slow(
+        self, message: Message, order: list[str], measured: Latencies[str], now: float
+    ) -> list[str]:
+        """``order`` without a slow node in front; now and then such a one is asked all the same.
+
+        A get is sent to it beside the one that is waited for. A put cannot be: it goes there.
+        """
+        around = self._router.around_slow(order, measured, now)
+        if around is order or not measured.probe(order[0], now):
+            return around
+        if not isinstance(message, Get):
+            return order
+        address, began = order[0], now
+
+        def answered(reply: Message | DynamoError) -> None:
+            is_answered = not isinstance(reply, DynamoError)
+            measured.end(address, began, self._monotonic(), is_answered=is_answered)
+
+        measured.begin(address, began)
+        self._links.request(address, message, wait_s=PROBE_S, on_reply=answered)
+        return around
 
     def _partition(self, message: Message) -> int | None:
         routing = self._router.routing

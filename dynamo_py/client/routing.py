@@ -1,14 +1,18 @@
 """Which node to ask for a key: the client's core, without I/O.
 
-Knows nothing of links: it is told what a ring looks like and which addresses have failed, and
-answers an order of addresses. The clock's time is passed in.
+Knows nothing of links: it is told what a ring looks like, which addresses have failed and how
+long they take, and answers an order of addresses. The clock's time is passed in.
+
+The order is that of the placement, so that each node coordinates for the keys of which it is
+the first primary. Any primary can; so a slow one is passed over (`dynamo_py.net.latencies`).
 """
 
 from __future__ import annotations
 
 from dynamo_py.errors import ProtocolError
+from dynamo_py.net.latencies import Latencies
 from dynamo_py.wire.buckets import BucketProperties
-from dynamo_py.wire.messages import Ring
+from dynamo_py.wire.messages import Get, Message, Put, Ring
 from ring import PreferenceLists, partition_of, position_of
 from ring import Ring as Placed
 
@@ -23,6 +27,7 @@ class Routing:
     def __init__(self, told: Ring) -> None:
         self.digest = told.digest
         self.partitions = len(told.owners)
+        self.replicas = told.replicas
         self.cluster = told.cluster
         self.buckets = {entry.bucket: entry.properties for entry in told.buckets}
         self._address = {n.node: n.client_address for n in told.nodes}
@@ -52,6 +57,10 @@ class Routing:
         """Whether some node is said to be down. It is asked last as long as this is the ring."""
         return bool(self._down)
 
+    def is_down(self, address: str) -> bool:
+        """Whether the node at ``address`` is said to be down."""
+        return address in self._down
+
     def order(self, partition: int) -> list[str]:
         """The addresses for a partition: primaries, then fallbacks, those believed down last."""
         order = self._orders.get(partition)
@@ -71,6 +80,8 @@ class Router:
         self._routing: Routing | None = None
         self._avoid_until: dict[str, float] = {}
         self._turn = 0
+        self._gets: Latencies[str] = Latencies()
+        self._puts: Latencies[str] = Latencies()
 
     @property
     def routing(self) -> Routing | None:
@@ -122,3 +133,29 @@ class Router:
         if not self._avoid_until:
             return order
         return sorted(order, key=lambda address: self._avoid_until.get(address, 0.0) > now)
+
+    def measured(self, message: Message) -> Latencies[str] | None:
+        """The latencies of requests like ``message``, by address; None: they are not measured.
+
+        Puts are measured by themselves, since they wait for disks and gets do not.
+        """
+        if self._routing is None:
+            return None
+        if isinstance(message, Get):
+            return self._gets if message.only is None else None
+        return self._puts if isinstance(message, Put) else None
+
+    def around_slow(self, order: list[str], measured: Latencies[str], now: float) -> list[str]:
+        """``order`` with the slow primaries behind the others; the same list if none is slow."""
+        routing = self._routing
+        assert routing is not None, "nothing is measured before a ring is known"
+        usable = [
+            address
+            for address in order[: routing.replicas]
+            if not routing.is_down(address) and self._avoid_until.get(address, 0.0) <= now
+        ]
+        slow = measured.slow(usable, now)
+        if not slow:
+            return order
+        first = [address for address in usable if address not in slow] + list(slow)
+        return first + [address for address in order if address not in first]

@@ -24,8 +24,9 @@ from dynamo_py.errors import (
     TooManySiblings,
     WrongState,
 )
+from dynamo_py.net import latencies as latencies_module
 from dynamo_py.net.world import real_environment
-from dynamo_py.wire.messages import Get, Put, Quorum, Scan, ScanPage, Status, Stored
+from dynamo_py.wire.messages import Fetched, Get, Put, Quorum, Scan, ScanPage, Status, Stored
 
 STORED = Stored(b"", ["n1"], [], False, 1, 1)
 PLENTY_S = 30.0
@@ -36,6 +37,22 @@ PLENTY_S = 30.0
 def short_attempts(monkeypatch):
     monkeypatch.setattr(requests_module, "ATTEMPT_S_MIN", 0.2)
     monkeypatch.setattr(requests_module, "ATTEMPT_SHARE", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_slow(monkeypatch):
+    """However slow this machine is for a moment, the order is that of the placement."""
+    monkeypatch.setattr(latencies_module, "SLOW_S", PLENTY_S)
+
+
+SLOW_S = 1.0
+"""So long must a node be silent to be slow, where a test is about it."""
+
+
+@pytest.fixture
+def some_are_slow(nobody_is_slow, monkeypatch):
+    monkeypatch.setattr(latencies_module, "SLOW_S", SLOW_S)
+    monkeypatch.setattr(latencies_module, "LATENCY_S_MAX", 10 * SLOW_S)
 
 
 def without_age(asked: Put) -> Put:
@@ -313,3 +330,85 @@ async def test_write_ids_are_sixteen_bytes_and_differ():
     ids = {requests.write_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(write_id) for write_id in ids} == {16}
+
+
+# --- slow nodes ---------------------------------------------------------------------------------
+
+
+def found_slow(requests: RemoteRequests, address: str, message) -> None:
+    """Let requests like ``message`` have taken very long at ``address``."""
+    measured, now = requests._router.measured(message), requests._monotonic()
+    assert measured is not None
+    measured.begin(address, now - 5 * SLOW_S)
+    measured.end(address, now - 5 * SLOW_S, now, is_answered=True)
+
+
+async def test_a_slow_node_is_passed_over_and_sent_a_get_that_nobody_waits_for(
+    running_cluster, some_are_slow
+):
+    get = Get(b"b\0k", Quorum(), 1)
+    async with running_cluster(3) as cluster, connected(cluster) as requests:
+        one, two, three = in_order(cluster, requests)
+        cluster.answer_all(lambda message: Fetched(None, 0, ["n1"], False, 1))
+        one.script = lambda message: None
+        found_slow(requests, one.address, get)
+        for _ in range(20):
+            await requests.ask(get, timeout_s=PLENTY_S)
+        await cluster.wait(lambda: bool(one.asked))
+        assert one.asked == [get], "while that is not answered it is not tried again"
+        assert two.asked == [get] * 20
+        assert three.asked == []
+
+
+async def test_a_put_itself_tries_whether_a_node_is_still_slow(running_cluster, some_are_slow):
+    async with running_cluster(3) as cluster, connected(cluster) as requests:
+        one, two, _ = in_order(cluster, requests)
+        first, second = put(requests), put(requests)
+        found_slow(requests, one.address, first)
+        assert await requests.ask(first, timeout_s=PLENTY_S) == STORED
+        assert (one.asked, two.asked) == ([first], [])
+        found_slow(requests, one.address, first)
+        measured = requests._router.measured(first)
+        assert measured is not None
+        measured._peers[one.address].probe_s += PLENTY_S
+        assert await requests.ask(second, timeout_s=PLENTY_S) == STORED
+        assert (one.asked, two.asked) == ([first], [second])
+
+
+async def test_a_node_that_stops_answering_is_passed_over_while_a_request_waits_for_it(
+    running_cluster, some_are_slow, monkeypatch
+):
+    monkeypatch.setattr(requests_module, "ATTEMPT_S_MIN", PLENTY_S)
+    monkeypatch.setattr(latencies_module, "SLOW_S", 0.01)
+    get = Get(b"b\0k", Quorum(), 1)
+    async with running_cluster(3) as cluster, connected(cluster) as requests:
+        one, two, _ = in_order(cluster, requests)
+        cluster.answer_all(lambda message: Fetched(None, 0, ["n1"], False, 1))
+        one.script = lambda message: None
+        measured = requests._router.measured(get)
+        assert measured is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: requests.ask(get, timeout_s=PLENTY_S))
+            await cluster.wait(lambda: bool(one.asked))
+            await until(lambda: measured.is_suspect(one.address, requests._monotonic()))
+            await requests.ask(get, timeout_s=PLENTY_S)
+            assert two.asked == [get]
+            nursery.cancel_scope.cancel()
+        assert measured.statistics()[one.address]["open"] == 0, "given up with its task"
+
+
+async def test_a_node_that_has_recovered_is_asked_first_again(running_cluster, some_are_slow):
+    get = Get(b"b\0k", Quorum(), 1)
+    async with running_cluster(3) as cluster, connected(cluster) as requests:
+        one, _, _ = in_order(cluster, requests)
+        cluster.answer_all(lambda message: Fetched(None, 0, ["n1"], False, 1))
+        found_slow(requests, one.address, get)
+        measured = requests._router.measured(get)
+        assert measured is not None
+        with trio.fail_after(PLENTY_S):
+            while measured.slow(cluster.addresses, requests._monotonic()):
+                await requests.ask(get, timeout_s=PLENTY_S)
+                await until(lambda: not measured.statistics()[one.address]["open"])
+        before = len(one.asked)
+        await requests.ask(get, timeout_s=PLENTY_S)
+        assert len(one.asked) == before + 1

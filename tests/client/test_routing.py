@@ -1,4 +1,4 @@
-"""Which node a client asks: primaries first, those that failed or are down last."""
+"""Which node a client asks: primaries first, slow ones later, failed and down ones last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dynamo_py.client.routing import AVOID_S, Router, Routing
 from dynamo_py.errors import ProtocolError
 from dynamo_py.wire.buckets import BucketEntry, BucketProperties
-from dynamo_py.wire.messages import Ring, RingNode
+from dynamo_py.wire.messages import Explain, Get, Put, Quorum, Ring, RingNode
 from ring import PreferenceLists
 from ring import Ring as Placed
 
@@ -131,3 +131,71 @@ def test_properties_of_buckets_come_with_the_ring():
     assert router.properties_of("other") == BucketProperties()
     router.learn(told())
     assert router.properties_of("carts") == BucketProperties()
+
+
+# --- latencies ----------------------------------------------------------------------------------
+
+GET = Get(b"b\0k", Quorum(), 5)
+PUT = Put(b"b\0k", b"v", b"", bytes(16), 0, Quorum(), 5)
+
+
+def routed(took_s: dict[int, float], *, nodes: int = 4, down: tuple[int, ...] = ()) -> Router:
+    """A router whose gets those nodes have answered so fast, the last time at 1 s."""
+    router = Router(("a:1",))
+    router.learn(told(nodes=nodes, down=down))
+    measured = router.measured(GET)
+    assert measured is not None
+    for i, its_s in took_s.items():
+        measured.begin(address(i), 1.0 - its_s)
+        measured.end(address(i), 1.0 - its_s, 1.0, is_answered=True)
+    return router
+
+
+def around(router: Router, message: Get | Put = GET, now: float = 1.0) -> list[str]:
+    """The order for partition 0, slow ones passed over."""
+    measured = router.measured(message)
+    assert measured is not None
+    return router.around_slow(router.order(0, now), measured, now)
+
+
+def test_while_none_is_slow_the_order_is_the_very_list_that_is_kept():
+    router = routed({0: 0.006, 1: 0.001, 2: 0.001})
+    assert around(router) is router.order(0, 1.0)
+
+
+def test_a_slow_primary_comes_after_the_others_and_before_a_fallback():
+    router = routed({0: 0.1, 1: 0.001})
+    assert around(router) == [address(i) for i in (1, 2, 0, 3)]
+
+
+def test_where_all_primaries_are_slow_the_order_stays_though_a_fallback_is_not():
+    """It would have to ask them."""
+    router = routed({0: 0.1, 1: 0.1, 2: 0.1, 3: 0.001})
+    assert around(router) == [address(i) for i in (0, 1, 2, 3)]
+
+
+def test_who_is_down_or_failed_is_not_who_a_slow_one_is_compared_with():
+    assert around(routed({0: 0.1}, nodes=2, down=(1,))) == [address(0), address(1)]
+    router = routed({0: 0.1}, nodes=3)
+    for i in (1, 2):
+        router.failed(address(i), 1.0)
+    assert around(router) == [address(i) for i in (0, 1, 2)]
+    router.answered(address(2))
+    assert around(router) == [address(i) for i in (2, 0, 1)]
+
+
+def test_puts_are_measured_by_themselves_and_other_requests_are_not():
+    router = routed({0: 0.1})
+    assert around(router, GET)[0] == address(1)
+    assert around(router, PUT)[0] == address(0)
+    assert router.measured(Explain(b"b\0k")) is None
+    assert router.measured(msgspec.structs.replace(GET, only="n1")) is None
+    assert Router(("a:1",)).measured(GET) is None, "nothing is chosen without a ring"
+
+
+@given(st.dictionaries(st.integers(0, 3), st.floats(0, 1)), st.lists(st.integers(0, 3)))
+def test_whoever_is_slow_every_address_is_asked_once(took_s, failed):
+    router = routed(took_s)
+    for i in failed:
+        router.failed(address(i), 1.0)
+    assert sorted(around(router)) == [address(i) for i in range(4)]
