@@ -344,8 +344,9 @@ def found_slow(requests: RemoteRequests, address: str, message) -> None:
 
 
 async def test_a_slow_node_is_passed_over_and_sent_a_get_that_nobody_waits_for(
-    running_cluster, some_are_slow
+    running_cluster, some_are_slow, monkeypatch
 ):
+    monkeypatch.setattr(requests_module, "ATTEMPT_S_MIN", PLENTY_S)
     get = Get(b"b\0k", Quorum(), 1)
     async with running_cluster(3) as cluster, connected(cluster) as requests:
         one, two, three = in_order(cluster, requests)

@@ -96,13 +96,14 @@ async def test_a_replica_that_has_recovered_is_asked_again(world, autojump_clock
 
 
 async def test_a_slow_replica_is_asked_before_one_believed_down(make_world, autojump_clock):
-    world = make_world(downs=[2])
+    world = make_world(n=4, downs=[2])
     world[1].delay_s = SLOW_S
     world[2].error = REFUSED
-    await world.get()
+    await world.get(r=2)
+    await world.settle()
     world.peers.asked.clear()
-    await world.get()
-    assert asked(world)[:2] == [0, 1]
+    await world.get(r=ALL)
+    assert asked(world) == [0, 3, 1, 2, 4]
 
 
 async def test_r_all_asks_a_slow_replica_too(world, autojump_clock):
