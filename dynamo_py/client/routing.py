@@ -157,5 +157,5 @@ class Router:
         slow = measured.slow(usable, now)
         if not slow:
             return order
-        first = [address for address in usable if address not in slow] + list(slow)
+        first = [address for address in usable if address not in slow] + slow
         return first + [address for address in order if address not in first]

@@ -9,7 +9,7 @@ longer than that it is *followed* whatever was spent, since it may never answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from dynamo_py.cluster.view import ClusterView, Route
 from dynamo_py.net.latencies import Latencies
@@ -59,24 +59,27 @@ class Hedging:
         """Of the other nodes, as replicas, by node id."""
         self._hedged = self._refused = self._followed = self._avoided = self._probes = 0
 
-    def order(self, view: ClusterView, route: Route, now: float) -> Sequence[bytes]:
-        """The primaries, in the order to be asked: this node, the others, slow ones, down ones."""
+    def order(self, view: ClusterView, route: Route, count: int, now: float) -> Sequence[bytes]:
+        """The primaries, in the order to be asked: this node, the others, slow ones, down ones.
+
+        ``route.nearest_first`` itself where none of its first ``count`` is passed over.
+        """
         self._budget.note_read()
         latencies, nearest_first = self.latencies, route.nearest_first
-        for node in nearest_first:
+        for node in nearest_first[:count]:
             if latencies.is_suspect(node, now):
                 break
         else:
             return nearest_first
         slow = self._slow(view, nearest_first, now)
-        if not slow:
+        if slow.isdisjoint(nearest_first[:count]):
             return nearest_first
         self._avoided += 1
         return sorted(nearest_first, key=lambda node: (node not in view.up, node in slow))
 
-    def _slow(self, view: ClusterView, nodes: Iterable[bytes], now: float) -> Collection[bytes]:
+    def _slow(self, view: ClusterView, nodes: Iterable[bytes], now: float) -> frozenset[bytes]:
         others = [node for node in nodes if node != view.me and node in view.up]
-        return self.latencies.slow(others, now)
+        return frozenset(self.latencies.slow(others, now))
 
     def to_probe(self, usual: Sequence[bytes], unasked: Sequence[bytes], now: float) -> list[bytes]:
         """Those of ``unasked`` that would be asked in the ``usual`` order, and are to be probed."""

@@ -157,7 +157,7 @@ class _ReadUnderWay:
         self._key = key
         self._primaries = route.primaries
         self._usual = route.nearest_first
-        self._order = asking.hedging.order(view, route, asking.monotonic())
+        self._order = asking.hedging.order(view, route, tally.lacking, asking.monotonic())
         self._to_ask = list(self._order)
         self._fallbacks = list(route.fallbacks_up[: len(route.primaries)])
         self._message = ReplicaGet(partition, key, route.walk)

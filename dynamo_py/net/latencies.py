@@ -20,7 +20,7 @@ stopped for some milliseconds left alone for a while.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 SLOW_FACTOR = 3.0
@@ -132,7 +132,7 @@ class Latencies(Generic[Name]):
             peer.latency_s > SLOW_S or (peer.open > 0 and now - peer.silent_s > SLOW_S)
         )
 
-    def slow(self, names: Sequence[Name], now: float) -> Collection[Name]:
+    def slow(self, names: Sequence[Name], now: float) -> list[Name]:
         """Those of ``names`` that are slow beside the best of them. O(names)."""
         expected = {name: self.expected_s(name, now) for name in names}
         best_s = min(expected.values(), default=0.0)
