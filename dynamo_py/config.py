@@ -40,7 +40,9 @@ class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     replica_budget_s: float = 0.5
     """After this long without its answer a replica is replaced by the next fallback."""
     hedge_s: float = 0.05
-    """After this long a read asks further replicas than the R that it needs."""
+    """After this long a read asks further replicas than the R that it needs.
+
+    After their p95 where that is known, within a budget; see `dynamo_py.coordinator.hedging`."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -214,6 +214,9 @@ class Coordinator:
         """Figures by metric name."""
         return self._reader.hedging.figures()
 
+    def _check(self) -> None:
+        self._reader.hedging._check()
+
     def _repeated(self, put: Put, attempt: int, arrived_s: float) -> Put:
         """``put``, which arrived at ``arrived_s``, as it is now: an attempt after others."""
         age_ms = put.age_ms + math.ceil((self._monotonic() - arrived_s) * 1000)

@@ -221,3 +221,4 @@ class ClientRequests:
 
     def _check(self) -> None:
         assert 0 <= self._under_way <= self._requests_max
+        self._coordinator._check()

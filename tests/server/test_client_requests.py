@@ -68,6 +68,9 @@ class FakeCoordinator:
             raise self.error
         return answer
 
+    def _check(self) -> None:
+        pass
+
 
 class FakeLink:
     """Remembers what was answered to which request."""
