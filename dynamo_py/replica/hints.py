@@ -35,7 +35,7 @@ COUNT_ROWS = 400
 COUNT_PARTITIONS = 32
 """What one step of the count reads, at most."""
 DAMAGED_MAX = 1000
-"""Rows that cannot be read are counted up to this."""
+"""Rows that cannot be read are remembered up to this until they are dropped."""
 FULL_RETRY_S = 1.0
 
 _FORMAT = b"\x01"
@@ -131,6 +131,8 @@ class Hints:
         """Called with partition and key when something is kept."""
         self.refused = 0
         """How many hints were refused for want of room."""
+        self.lost = 0
+        """How many were dropped since the start because they could not be read."""
         self._kept: dict[bytes, _Kept] = {}
         self._rows: dict[int, int] = {}
         self._damaged: dict[tuple[int, bytes], None] = {}
@@ -161,7 +163,9 @@ class Hints:
             try:
                 rows.append((key, _readable(data)))
             except Damaged:
-                continue
+                self._note_damage(partition, key)
+        for key in page.damaged_keys:
+            self._note_damage(partition, key)
         return HintPage(rows, page.next_start)
 
     def partitions(self) -> list[int]:
@@ -189,7 +193,10 @@ class Hints:
 
         Raises `Overloaded` where there is no room for it, and what the store raises.
         """
-        held = self.get_or_nothing(partition, key)
+        try:
+            held, was_damaged = self.get(partition, key), False
+        except Damaged:
+            held, was_damaged = None, True
         hint = (
             Hint((target,), encoded, self._wall_ms())
             if held is None
@@ -211,6 +218,9 @@ class Hints:
         except DynamoError:
             self._pending_bytes -= pending
             raise
+        if was_damaged:
+            self.lost += 1
+            self.recount()  # It may have been counted while it was sound.
         self.on_kept(partition, key)
 
     def aim(
@@ -237,6 +247,33 @@ class Hints:
         else:
             self._replace(partition, key, held, None, None, _ignore)
         return True
+
+    def drop_damaged(self) -> int:
+        """Remove the damaged hints that were met, and count anew; how many there were.
+
+        They are lost already: nothing tells what was in them, nor for whom. What cannot be
+        removed now stays met.
+        """
+        dropped = 0
+        for partition, key in list(self._damaged):
+            if self._is_damaged(partition, key):
+                try:
+                    self._store.submit((Change(Space.HINTS, partition, key, None),), _ignore)
+                except DynamoError:
+                    continue
+                dropped += 1
+            del self._damaged[partition, key]
+        self.lost += dropped
+        if dropped:
+            self.recount()  # Some may have been counted while they were sound.
+        return dropped
+
+    def _is_damaged(self, partition: int, key: bytes) -> bool:
+        try:
+            self.get(partition, key)
+        except Damaged:
+            return True
+        return False
 
     def _replace(
         self,
@@ -285,7 +322,6 @@ class Hints:
         """Count anew: after a failed commit some changes are not there any more."""
         self._kept.clear()
         self._rows.clear()
-        self._damaged.clear()
         self._counted_to = (0, b"")
         self.on_targets()
 
@@ -334,9 +370,9 @@ class Hints:
         _add_to(self._rows, partition, sign)
 
     @property
-    def damaged(self) -> int:
-        """How many hints cannot be read, as far as they were met: they are lost."""
-        return len(self._damaged)
+    def has_damaged(self) -> bool:
+        """Whether damaged hints were met that are not dropped yet."""
+        return bool(self._damaged)
 
     def targets(self) -> tuple[bytes, ...]:
         """For whom hints are kept, as far as they are counted; sorted."""

@@ -141,6 +141,7 @@ class HintReplay:
                 while True:
                     self._work = trio.Event()
                     await self._count()
+                    self._drop_damaged()
                     await self._tell_targets()
                     if self._is_aim_doubted and not self._is_aiming:
                         self._is_aiming = True
@@ -160,9 +161,14 @@ class HintReplay:
     async def _count(self) -> None:
         while not self._hints.is_counted:
             await self._throttle.slice()
-            is_done = self._hints.count_page(self._view().ring.partitions)
-            if is_done and self._hints.damaged:
-                log.error("hints are damaged", count=self._hints.damaged)
+            self._hints.count_page(self._view().ring.partitions)
+
+    def _drop_damaged(self) -> None:
+        """What was in them has to come from the other replicas."""
+        dropped = self._hints.drop_damaged() if self._hints.has_damaged else 0
+        if dropped:
+            log.error("hints were damaged, and are dropped", count=dropped)
+            self._work.set()  # They are counted anew.
 
     async def _tell_targets(self) -> None:
         """Tell all nodes for whom hints are kept, if that is news."""
@@ -206,6 +212,8 @@ class HintReplay:
                 await self._throttle.slice()
                 page = self._hints.page(partition, start, PAGE_ROWS)
                 its = [(key, hint.record) for key, hint in page.rows if target.node in hint.targets]
+                if self._hints.has_damaged:
+                    self._work.set()
                 await self._send_rows(target, partition, its)
                 start = page.next_start
 
@@ -345,13 +353,13 @@ class HintReplay:
             for each in self.replaying()
         ]
         counting = [] if self._hints.is_counted else [me]
-        return HintFigures(kept, self._hints.damaged, counting, [])
+        return HintFigures(kept, self._hints.lost, counting, [])
 
     def figures(self) -> dict[str, float]:
         """Figures by metric name."""
         return {
             "hint_bytes": self._hints.size_bytes,
-            "hints_damaged": self._hints.damaged,
+            "hints_lost_total": self._hints.lost,
             "hints_refused_total": self._hints.refused,
             "hints_handed_back_total": self.confirmed,
             "hint_hand_back_failures_total": self.failed,

@@ -56,6 +56,13 @@ class Kept:
         self.hints.keep(partition, key, given, encoded, target=target, on_commit=self.told.append)
         return encoded
 
+    def damage(self, how: str) -> None:
+        """Let the hint of `KEY` rot."""
+        if how == "checksum":
+            self.store.damage(Space.HINTS, 0, KEY)
+        else:
+            self.store.rows[Space.HINTS, 0, KEY] = b"\x07what"
+
     def count(self) -> None:
         while not self.hints.is_counted:
             self.hints.count_page(PARTITIONS)
@@ -194,22 +201,50 @@ def test_room_that_the_store_refused_to_fill_is_room_again(kept):
 
 
 @pytest.mark.parametrize("how", ["checksum", "format"])
-def test_a_damaged_hint_is_counted_passed_over_and_replaced_by_the_next(kept, how):
+def test_a_damaged_hint_is_passed_over_and_replaced_by_the_next(kept, how):
     kept.keep(A)
     kept.keep(A, key=b"other")
-    if how == "checksum":
-        kept.store.damage(Space.HINTS, 0, KEY)
-    else:
-        kept.store.rows[Space.HINTS, 0, KEY] = b"\x07what"
-    kept.reopened()
-    kept.count()
-    assert kept.hints.damaged == 1
+    kept.damage(how)
     assert [key for key, _ in kept.hints.page(0, b"", 10).rows] == [b"other"]
     with pytest.raises(Damaged):
         kept.hints.get(0, KEY)
     kept.keep(B)
-    assert kept.hints.damaged == 0
+    kept.count()
+    assert kept.hints.lost == 1
     assert kept.figures() == kept.model()
+
+
+@pytest.mark.parametrize("is_met_by", ["the count", "a page"])
+@pytest.mark.parametrize("how", ["checksum", "format"])
+def test_a_damaged_hint_that_is_met_can_be_dropped_and_counts_no_more(kept, how, is_met_by):
+    """It was counted while it was sound, in one case, and its target would wait for it for ever."""
+    kept.keep(A)
+    kept.keep(B, key=b"other")
+    kept.damage(how)
+    if is_met_by == "the count":
+        kept.reopened()
+        kept.count()
+    else:
+        kept.hints.page(0, b"", 10)
+    assert kept.hints.has_damaged
+    assert kept.hints.drop_damaged() == 1
+    kept.count()
+    assert (kept.hints.has_damaged, kept.hints.lost) == (False, 1)
+    assert kept.hints.get(0, KEY) is None
+    assert kept.figures() == kept.model()
+    assert kept.hints.targets() == (B,)
+    assert kept.hints.drop_damaged() == 0
+
+
+def test_a_damaged_hint_stays_met_while_the_store_takes_nothing(kept):
+    kept.keep(A)
+    kept.damage("format")
+    kept.hints.page(0, b"", 10)
+    kept.store.refusal = StorageError("full")
+    assert kept.hints.drop_damaged() == 0
+    kept.store.refusal = None
+    assert kept.hints.has_damaged
+    assert kept.hints.drop_damaged() == 1
 
 
 # --- figures ------------------------------------------------------------------------------------

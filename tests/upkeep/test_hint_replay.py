@@ -298,7 +298,7 @@ async def test_a_node_without_hints_says_so_once(start, autojump_clock):
     assert found.throttle.slices == 0
 
 
-async def test_a_hint_that_cannot_be_read_is_left_and_does_not_keep_the_loop_busy(
+async def test_a_hint_that_cannot_be_read_is_dropped_and_does_not_keep_the_loop_busy(
     start, node_id, autojump_clock
 ):
     found = start()
@@ -312,7 +312,8 @@ async def test_a_hint_that_cannot_be_read_is_left_and_does_not_keep_the_loop_bus
     slices = found.throttle.slices
     await trio.sleep(100)
     assert found.throttle.slices == slices
-    assert found.hints.damaged == 1
+    assert found.hints.lost == 1
+    assert found.hints.get(0, b"bad") is None
     assert [m.key for _, m in found.targets.asked] == [b"good"]
 
 

@@ -73,7 +73,7 @@ def _print_hints(found: HintFigures) -> None:
     for name in found.silent:
         print_text(f"{name} does not answer: what it keeps is not known")
     if found.damaged:
-        print_text(f"{found.damaged} hints cannot be read: see docs/OPERATIONS.md")
+        print_text(f"{found.damaged} hints could not be read, and are lost: see docs/OPERATIONS.md")
 
 
 def _row(kept: HintsKept) -> tuple[object, ...]:

@@ -75,7 +75,7 @@ def test_hints_as_text_is_a_table_and_what_is_not_known(answer, capsys):
     assert second.split() == ["n5", "n2", "3", "512", "0", "s", "0", "?"]
     assert "n3 has not counted" in counting
     assert "n6 does not answer" in silent
-    assert "2 hints cannot be read" in damaged
+    assert "2 hints could not be read, and are lost" in damaged
 
 
 def test_a_cluster_without_hints_says_so(answer, capsys):
