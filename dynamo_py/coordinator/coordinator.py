@@ -23,7 +23,7 @@ from dynamo_py.cluster.view import ClusterView
 from dynamo_py.config import VALUE_BYTES_MAX
 from dynamo_py.coordinator.peers import WalkChanged
 from dynamo_py.coordinator.plan import read_before_repeating
-from dynamo_py.coordinator.read import OnRead, Reader
+from dynamo_py.coordinator.read import Reader
 from dynamo_py.coordinator.scan import Scanner
 from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.coordinator.write import Writer
@@ -90,19 +90,6 @@ class Coordinator:
                     self._view(), get, deadline=deadline, trace_id=trace_id
                 )
         raise _ring_is_changing()
-
-    def begin_get(self, get: Get, *, deadline: float, trace_id: int, on_done: OnRead) -> None:
-        """Read a key, by one plan, without a task. ``on_done`` gets what `get` would return or
-        raise, perhaps before this returns, or `WalkChanged`: it is to be planned again.
-
-        Not for one node's own copy. Raises what is wrong with the request itself.
-        """
-        split_routing_key(get.key)
-        view = self._view()
-        quorum = read_by(view.buckets.of_key(get.key), get.quorum)
-        if quorum is not get.quorum:
-            get = msgspec.structs.replace(get, quorum=quorum)
-        self._reader.begin(view, get, deadline=deadline, trace_id=trace_id, on_done=on_done)
 
     async def put(
         self, put: Put, *, deadline: float, trace_id: int = 0, is_forwarded: bool = False

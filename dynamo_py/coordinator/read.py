@@ -21,10 +21,10 @@ from dynamo_py.coordinator.plan import needs_of_read
 from dynamo_py.coordinator.slow import SlowRequests, Trail
 from dynamo_py.coordinator.tally import Answer, ReadTally
 from dynamo_py.errors import DynamoError, ProtocolError, QuorumNotMet
-from dynamo_py.net.alarms import Alarms, Steps
+from dynamo_py.net.alarms import Alarms
 from dynamo_py.net.awaited import AwaitedReply
 from dynamo_py.net.link import OnReply
-from dynamo_py.net.signal import Call, Latch
+from dynamo_py.net.signal import Latch
 from dynamo_py.wire.messages import (
     Fetched,
     Get,
@@ -34,8 +34,6 @@ from dynamo_py.wire.messages import (
     ReplicaPut,
     ReplicaRecord,
 )
-
-OnRead = Callable[[Fetched | DynamoError | WalkChanged], None]
 
 REPAIR_S = 5.0
 """How long a record pushed by read repair may take; nobody waits for it."""
@@ -68,59 +66,26 @@ class Reader:
         self, view: ClusterView, get: Get, *, deadline: float, trace_id: int = 0
     ) -> Fetched:
         """Carry out ``get`` by ``view``; raises `QuorumNotMet` or `WalkChanged`."""
-        decided = Latch()
-        under_way, wait_s = self._start(view, get, decided, deadline, trace_id)
-        await self._alarms.wait(decided, self._steps(under_way, wait_s))
-        return self._outcome(get, under_way)
-
-    def begin(
-        self, view: ClusterView, get: Get, *, deadline: float, trace_id: int, on_done: OnRead
-    ) -> None:
-        """The same without a task: ``on_done`` gets what `read` returns or raises, perhaps now."""
-        decided = Call()
-        under_way, wait_s = self._start(view, get, decided, deadline, trace_id)
-        taking = None if decided.is_set else self._alarms.take(self._steps(under_way, wait_s))
-
-        def finish() -> None:
-            if taking is not None:
-                taking.cancel()
-            try:
-                found = self._outcome(get, under_way)
-            except (DynamoError, WalkChanged) as error:
-                on_done(error)
-            else:
-                on_done(found)
-
-        decided.then(finish)
-
-    def _start(
-        self, view: ClusterView, get: Get, decided: Latch | Call, deadline: float, trace_id: int
-    ) -> tuple[_ReadUnderWay, float]:
-        """Ask; what is under way now, and how many seconds it has."""
         partition = view.partition_of(get.key)
         primaries = view.route(partition).primaries
-        tally = ReadTally(primaries, needs_of_read(get.quorum, len(primaries)))
+        needs = needs_of_read(get.quorum, len(primaries))
+        tally = ReadTally(primaries, needs)
         trail = Trail("get", self._monotonic)
         asking = _Asking(self._peers, view, self.hedging, self._monotonic, trace_id)
-        under_way = _ReadUnderWay(asking, partition, get.key, tally, trail, decided)
+        under_way = _ReadUnderWay(asking, partition, get.key, tally, trail)
         wait_s = max(0.0, deadline - self._monotonic())
         under_way.start(wait_s)
-        return under_way, wait_s
-
-    def _steps(self, under_way: _ReadUnderWay, wait_s: float) -> Steps:
-        """What is done when the answers take their time."""
         budget_s = min(self._config.replica_budget_s, wait_s)
         hedge_s, follow_s = under_way.hedge_waits_s()
-        return (
+        steps = (
             (min(hedge_s, budget_s), under_way.hedge),
             (min(follow_s, budget_s), under_way.ask_remaining_primaries),
             (budget_s, under_way.ask_fallbacks),
             (wait_s, under_way.give_up),
         )
-
-    def _outcome(self, get: Get, under_way: _ReadUnderWay) -> Fetched:
-        under_way.trail.mark("answered")
-        self._slow.note(get.key, under_way.trail)
+        await self._alarms.wait(under_way.decided, steps)
+        trail.mark("answered")
+        self._slow.note(get.key, trail)
         return under_way.outcome(self._wall_ms())
 
     async def read_one(
@@ -181,15 +146,8 @@ class _ReadUnderWay:
     """The state of one read while its request's task waits."""
 
     def __init__(
-        self,
-        asking: _Asking,
-        partition: int,
-        key: bytes,
-        tally: ReadTally,
-        trail: Trail,
-        decided: Latch | Call,
+        self, asking: _Asking, partition: int, key: bytes, tally: ReadTally, trail: Trail
     ) -> None:
-        """``decided`` is set once nothing is to be waited for any more."""
         view = asking.view
         route = view.route(partition)
         self._asking = asking
@@ -204,9 +162,10 @@ class _ReadUnderWay:
         self._fallbacks = list(route.fallbacks_up[: len(route.primaries)])
         self._message = ReplicaGet(partition, key, route.walk)
         self._tally = tally
-        self.trail = trail
+        self._trail = trail
         self._wait_s = 0.0
-        self._decided = decided
+        self.decided = Latch()
+        """Set once nothing is to be waited for any more."""
         self._walk_changed = False
         self._is_answered = False
 
@@ -229,7 +188,7 @@ class _ReadUnderWay:
             return
         node, now = self._to_ask[0], self._asking.monotonic()
         if self._hedging.may_hedge(self._view, self._usual, node, now):
-            self.trail.mark("asked too", node)
+            self._trail.mark("asked too", node)
             self._ask(self._to_ask.pop(0))
             self._decide()
 
@@ -253,7 +212,7 @@ class _ReadUnderWay:
 
     def give_up(self) -> None:
         """The time is up."""
-        self._decided.set()
+        self.decided.set()
 
     def outcome(self, now_ms: int) -> Fetched:
         """The merged answer, or the error that the wait ended with."""
@@ -319,26 +278,26 @@ class _ReadUnderWay:
             return
         if isinstance(reply, ReplicaRecord):
             self._tally.answered(node, Answer(reply.record, reply.complete))
-            self.trail.mark("answered", node)
+            self._trail.mark("answered", node)
         else:
             self._tally.failed(node)
-            self.trail.mark("failed", node)
+            self._trail.mark("failed", node)
             self._walk_changed |= isinstance(reply, OtherWalk)
-        if not self._decided.is_set and not self._walk_changed:
+        if not self.decided.is_set and not self._walk_changed:
             self._ask_lacking()
             self._decide()
         elif self._walk_changed:
-            self._decided.set()
+            self.decided.set()
 
     def _decide(self) -> None:
         """Wake the request's task once nothing more can be gained by waiting."""
         if self._tally.is_met:
-            self._decided.set()
+            self.decided.set()
         elif not self._tally.is_waiting and not self._to_ask:
             if self._fallbacks:
                 self.ask_fallbacks()
             else:
-                self._decided.set()
+                self.decided.set()
 
 
 def _forget(reply: Message | DynamoError) -> None:

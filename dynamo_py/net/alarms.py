@@ -15,9 +15,6 @@ import trio
 
 from dynamo_py.net.signal import Latch, Signal
 
-Steps = Sequence[tuple[float, Callable[[], None]]]
-"""Pairs of seconds from now, rising, and what to do then."""
-
 TICK_S = 0.01
 """How late an alarm may be."""
 
@@ -84,46 +81,39 @@ class Alarms:
             if call is not None:
                 call()
 
-    async def wait(self, decided: Latch, steps: Steps) -> None:
+    async def wait(self, decided: Latch, steps: Sequence[tuple[float, Callable[[], None]]]) -> None:
         """Wait until ``decided`` is set, and meanwhile take each step when its time has come.
 
-        The last of ``steps`` must see to it that ``decided`` is set.
+        ``steps`` are pairs of seconds from now, rising, and what to do then; the last one must
+        see to it that ``decided`` is set.
         """
         if decided.is_set:
             return
-        taking = self.take(steps)
+        taking = _Taking(self, steps)
         try:
             await decided.wait()
         finally:
-            taking.cancel()
-
-    def take(self, steps: Steps) -> Taking:
-        """Take each of ``steps`` when its time has come."""
-        return Taking(self, steps)
+            taking.alarm.cancel()
 
     def statistics(self) -> dict[str, int]:
         """How many alarms are kept, some cancelled ones among them."""
         return {"alarms": len(self._heap)}
 
 
-class Taking:
-    """Takes one step after the other, until it is cancelled."""
+class _Taking:
+    """Takes one step after the other."""
 
-    __slots__ = ("_alarm", "_alarms", "_next", "_steps")
+    __slots__ = ("_alarms", "_next", "_steps", "alarm")
 
     def __init__(self, alarms: Alarms, steps: Sequence[tuple[float, Callable[[], None]]]) -> None:
         self._alarms = alarms
         self._steps = steps
         self._next = 0
-        self._alarm = alarms.set(steps[0][0], self._take)
-
-    def cancel(self) -> None:
-        """What is left is not needed any more."""
-        self._alarm.cancel()
+        self.alarm = alarms.set(steps[0][0], self._take)
 
     def _take(self) -> None:
         after_s, action = self._steps[self._next]
         self._next += 1
         if self._next < len(self._steps):
-            self._alarm = self._alarms.set(self._steps[self._next][0] - after_s, self._take)
+            self.alarm = self._alarms.set(self._steps[self._next][0] - after_s, self._take)
         action()

@@ -5,8 +5,6 @@ Elsewhere `trio.Event` is the clearer one: it lets any number of tasks wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 
@@ -41,30 +39,6 @@ class Latch:
     def _abort(self, raise_cancel: object) -> Abort:
         self._waiting = None
         return Abort.SUCCEEDED
-
-
-class Call:
-    """Set once and for ever, as a `Latch`; in the place of a waiting task a plain call is made."""
-
-    __slots__ = ("_then", "is_set")
-
-    def __init__(self) -> None:
-        self.is_set = False
-        self._then: Callable[[], None] | None = None
-
-    def set(self) -> None:
-        """Make the call, or let it be made as soon as it is known."""
-        if not self.is_set:
-            self.is_set = True
-            if self._then is not None:
-                self._then()
-
-    def then(self, call: Callable[[], None]) -> None:
-        """``call`` is made, once: now, if this is set already."""
-        assert self._then is None, "one call"
-        self._then = call
-        if self.is_set:
-            call()
 
 
 class Signal(Latch):

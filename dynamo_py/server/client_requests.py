@@ -1,4 +1,4 @@
-"""Frames from clients: admitted, decoded, and carried out: in a task each, gets without one.
+"""Frames from clients: admitted, decoded, and carried out in a task each.
 
 Knows nothing of replicas. A node sheds load at the door: past ``client_requests_max`` requests
 under way a request is refused before its body is decoded. Work whose deadline has passed
@@ -15,7 +15,6 @@ import msgspec
 import trio
 
 from dynamo_py.coordinator.coordinator import Coordinator
-from dynamo_py.coordinator.peers import WalkChanged
 from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.errors import DynamoError, InvalidRequest, Overloaded
 from dynamo_py.net.link import Link
@@ -27,17 +26,7 @@ from dynamo_py.wire.codec import decode_body
 from dynamo_py.wire.failures import to_message
 from dynamo_py.wire.frames import STALE_RING, Frame
 from dynamo_py.wire.handover_messages import GetTransfers
-from dynamo_py.wire.messages import (
-    Explain,
-    Fetched,
-    Get,
-    GetHints,
-    GetRing,
-    GetStatus,
-    Message,
-    Put,
-    Scan,
-)
+from dynamo_py.wire.messages import Explain, Get, GetHints, GetRing, GetStatus, Message, Put, Scan
 from dynamo_py.wire.sync_messages import GetSync
 
 WAIT_UNSAID_S = 5.0
@@ -152,36 +141,7 @@ class ClientRequests:
         wait_s = frame.wait_ms / 1000 if frame.wait_ms else WAIT_UNSAID_S
         now_s = self._monotonic()
         ticket = self._all_work.begin(None)
-        job = _Job(link, frame, message, now_s, now_s + wait_s, is_forwarded, ticket)
-        if isinstance(message, Get) and message.only is None:
-            self._begin_get(job, message)
-        else:
-            self._workers.start(job)
-
-    def _begin_get(self, job: _Job, get: Get) -> None:
-        """As a rule a get waits for nothing but answers: a task would cost as much as it does."""
-
-        def done(found: Fetched | DynamoError | WalkChanged) -> None:
-            if isinstance(found, WalkChanged):
-                self._workers.start(job)  # It is planned again.
-                return
-            try:
-                self._answer(job, to_message(found) if isinstance(found, DynamoError) else found)
-            finally:
-                self._finished(job.ticket)
-
-        try:
-            if not self._is_serving():
-                raise in_doubt()
-            self._coordinator.begin_get(
-                get, deadline=job.deadline, trace_id=job.frame.trace_id, on_done=done
-            )
-        except DynamoError as error:
-            done(error)
-
-    def _answer(self, job: _Job, reply: Message) -> None:
-        job.link.reply(job.frame, reply, flags=self._flags(job.message))
-        self._note_latency(job.message, job.began_s)
+        self._workers.start(_Job(link, frame, message, now_s, now_s + wait_s, is_forwarded, ticket))
 
     async def _serve(self, job: _Job) -> None:
         try:
@@ -194,7 +154,8 @@ class ClientRequests:
                 )
             except DynamoError as error:
                 reply = to_message(error)
-            self._answer(job, reply)
+            job.link.reply(job.frame, reply, flags=self._flags(job.message))
+            self._note_latency(job.message, job.began_s)
         finally:
             self._finished(job.ticket)
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from dynamo_py.net.signal import Call, Signal
+from dynamo_py.net.signal import Signal
 
 
 async def test_a_wait_consumes_what_was_set_before():
@@ -55,22 +55,3 @@ async def test_a_second_task_that_waits_is_a_bug_of_ours():
         with pytest.raises(AssertionError):
             await signal.wait()
         signal.set()
-
-
-def test_a_call_is_made_once_however_often_it_is_set():
-    made: list[str] = []
-    call = Call()
-    call.then(lambda: made.append("made"))
-    assert (call.is_set, made) == (False, [])
-    call.set()
-    call.set()
-    assert (call.is_set, made) == (True, ["made"])
-
-
-def test_what_is_set_already_calls_at_once():
-    made: list[str] = []
-    call = Call()
-    call.set()
-    call.then(lambda: made.append("made"))
-    call.set()
-    assert made == ["made"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -11,7 +10,6 @@ import pytest
 import trio
 import trio.testing
 
-from dynamo_py.coordinator.peers import WalkChanged
 from dynamo_py.coordinator.under_way import UnderWay
 from dynamo_py.errors import (
     InvalidRequest,
@@ -49,40 +47,13 @@ def frame_of(kind: int, body: bytes, number: int, *, wait_ms: int = 1000) -> Fra
     return Frame(kind, 0, number, wait_ms, trace_id=7, timestamp=0, body=body)
 
 
-class Gate:
-    """An event that also lets through who waits for it without a task."""
-
-    def __init__(self) -> None:
-        self._event = trio.Event()
-        self._calls: list[Callable[[], None]] = []
-        self.wait = self._event.wait
-
-    def set(self) -> None:
-        self._event.set()
-        while self._calls:
-            self._calls.pop(0)()
-
-    def then(self, call: Callable[[], None]) -> None:
-        self._calls.append(call)
-        if self._event.is_set():
-            self.set()
-
-
 class FakeCoordinator:
     """Answers once it is let."""
 
     def __init__(self) -> None:
-        self.gate = Gate()
-        self.has_changed_walks = False
+        self.gate = trio.Event()
         self.calls: list[tuple[Message, float, Any]] = []
         self.error: Exception | None = None
-
-    def begin_get(self, get, *, deadline, trace_id, on_done):
-        if self.has_changed_walks:
-            on_done(WalkChanged())
-            return
-        self.calls.append((get, deadline, trace_id))
-        self.gate.then(lambda: on_done(self.error or FETCHED))
 
     async def get(self, get, *, deadline, trace_id):
         return await self._answer(get, deadline, trace_id, FETCHED)
@@ -200,24 +171,6 @@ async def test_each_get_and_put_tells_how_long_it_took_also_one_that_fails(door,
     assert door.latencies == [pytest.approx(0.3), 0]
 
 
-async def test_a_get_that_has_to_be_planned_again_gets_a_task(door, autojump_clock):
-    door.coordinator.gate.set()
-    door.coordinator.has_changed_walks = True
-    door.send(get(), 1)
-    assert not door.link.replies
-    await door.answered(1)
-    assert door.link.replies == {1: (FETCHED, 0)}
-    assert door.requests.statistics() == {"under_way": 0, "shed": 0}
-
-
-async def test_one_nodes_own_copy_is_got_by_a_task(door, autojump_clock):
-    door.coordinator.gate.set()
-    own = msgspec.structs.replace(get(), only="n1")
-    door.send(own, 1)
-    await door.answered(1)
-    assert [message for message, _, _ in door.coordinator.calls] == [own]
-
-
 async def test_the_deadline_is_what_the_client_waits(door, autojump_clock):
     door.coordinator.gate.set()
     began = trio.current_time()
@@ -307,7 +260,7 @@ async def test_work_whose_time_is_up_before_it_begins_is_dropped(door, autojump_
     now = trio.current_time()
     times = iter((now, now + 2))
     door.requests._monotonic = lambda: next(times)
-    door.send(put(), 1, wait_ms=1000)
+    door.send(get(), 1, wait_ms=1000)
     await trio.sleep(1)
     assert door.coordinator.calls == []
     assert door.link.replies == {}
