@@ -24,8 +24,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 SLOW_FACTOR = 3.0
-SLOW_S = 0.01
-"""Less than this above the best is not worth another order: schedulers are no finer."""
+SLOW_S = 0.03
+"""Less than this above the best is not worth another order. A busy process pauses for so long,
+and who were passed over for that would leave their load to the others, until those pause."""
 SMOOTHING_S = 0.1
 SHARE_MAX = 0.5
 """The most that one answer changes of the latency. A peer that was slow must so have answered
@@ -146,8 +147,12 @@ class Latencies(Generic[Name]):
 
     def p95_s(self, names: Iterable[Name]) -> float:
         """The highest of their 95th percentiles, in seconds; 0 where none is known."""
-        known = (self._peers.get(name) for name in names)
-        return max((peer.p95_s for peer in known if peer and peer.is_known), default=0.0)
+        highest_s = 0.0
+        for name in names:
+            peer = self._peers.get(name)
+            if peer is not None and peer.is_known and peer.p95_s > highest_s:
+                highest_s = peer.p95_s
+        return highest_s
 
     def probe(self, name: Name, now: float) -> bool:
         """Whether to ask ``name`` now, though it is slow, to learn whether it still is.
