@@ -15,6 +15,7 @@ from dynamo_py.coordinator.hedging import (
     Hedging,
 )
 from dynamo_py.errors import NodeUnavailable
+from dynamo_py.net import latencies
 from dynamo_py.net.alarms import TICK_S
 from dynamo_py.net.latencies import PROBE_S
 from dynamo_py.wire.messages import ALL, ReplicaGet
@@ -74,6 +75,7 @@ async def test_a_replica_that_stops_answering_is_avoided_while_a_request_waits(
     await learn(world)
     world[1].is_silent = True
     await world.get()
+    await trio.sleep(latencies.SLOW_S)
     silent_s = world.peers.now_s
     world.peers.asked.clear()
     for _ in range(1000):
