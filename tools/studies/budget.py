@@ -3,8 +3,9 @@
 ``python -m studies.budget`` (in ``tools``) drives three real nodes from one client process, 64
 requests in flight. Each operation is measured twice: by itself, for what it costs by /proc, and
 once more with a sampling profiler at each process, for how that is spread over the stages. Samples
-are taken of the thread that holds the interpreter's lock. Needs the right to look into processes,
-and a machine with nothing else to do: a thread that is kept waiting holds the lock all the same.
+are taken of the thread that holds the interpreter's lock: what is done without it, in system calls
+and in SQLite, is spread over all stages alike. Needs the right to look into processes, and a
+machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -31,8 +32,6 @@ from studies.stages import samples
 
 OPERATIONS = ("put", "get")
 SAMPLES_PER_S = 200
-OUTSIDE = "system calls and SQLite"
-"""What is done without the interpreter's lock: all that is left."""
 SETTLE_S = 2.0
 """Before the profilers begin: the load is steady by then."""
 
@@ -54,22 +53,19 @@ async def _cost(plan: Plan, addresses: Sequence[str], servers: Sequence[Server])
         async with trio.open_nursery() as nursery:
             for pid, path in zip((*(s.pid for s in servers), os.getpid()), stacks, strict=True):
                 nursery.start_soon(_profile, pid, plan.seconds, path)
-            profiled = await measure(longer, addresses, servers)
+            await measure(longer, addresses, servers)
         lines = [path.read_text().splitlines() for path in stacks]
     by_stage: dict[str, float] = {}
-    for of_some, total_us, profiled_us in (
-        (lines[:-1], alone.servers_cpu_us, profiled.servers_cpu_us),
-        (lines[-1:], alone.client_cpu_us_per_operation, profiled.client_cpu_us_per_operation),
+    for of_some, total_us in (
+        (lines[:-1], alone.servers_cpu_us),
+        (lines[-1:], alone.client_cpu_us_per_operation),
     ):
-        if not total_us or not profiled_us:
-            raise StudyFailed("nothing was answered")
-        used_s = profiled_us / 1e6 * profiled.per_second * plan.seconds
-        left_us = total_us
-        for stage, count in samples(line for of_one in of_some for line in of_one).items():
-            spent_us = total_us * count / SAMPLES_PER_S / used_s
+        found = samples(line for of_one in of_some for line in of_one)
+        if not total_us or not found:
+            raise StudyFailed("nothing was answered, or nothing could be sampled")
+        for stage, count in found.items():
+            spent_us = total_us * count / sum(found.values())
             by_stage[stage] = by_stage.get(stage, 0.0) + spent_us
-            left_us -= spent_us
-        by_stage[OUTSIDE] = by_stage.get(OUTSIDE, 0.0) + left_us
     assert alone.servers_cpu_us
     assert alone.client_cpu_us_per_operation
     return Cost(alone.servers_cpu_us, alone.client_cpu_us_per_operation, by_stage)
